@@ -1,0 +1,100 @@
+"""What gold and predictions both are: spans, fields, labels or an answer.
+
+Offsets are half-open character intervals `[start, end)` counted in Unicode code points.
+It knows nothing about files, prompts or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Mention:
+    """A typed piece of text as a model writes it, without position."""
+
+    type: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise ValueError(f"a mention of type {self.type!r} is empty")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A mention grounded in a text: `text[start:end] == span.text`.
+
+    `confidence` is a probability in [0, 1], or None where it was not computed; it does not take part in equality.
+    """
+
+    type: str
+    text: str
+    start: int
+    end: int
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"span [{self.start}, {self.end}) of type {self.type!r} is empty or negative")
+        if self.end - self.start != len(self.text):
+            raise ValueError(
+                f"span [{self.start}, {self.end}) of type {self.type!r} has {self.end - self.start} characters, "
+                f"its text {self.text!r} has {len(self.text)}"
+            )
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """Start, end and type: what the strict score compares."""
+        return self.start, self.end, self.type
+
+    def overlaps(self, other: Span) -> bool:
+        """True where the two share at least one character."""
+        return self.start < other.end and other.start < self.end
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span) and self.key == other.key and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.text))
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Spans in text order (start, then the longer first, then type), each at most once, and mentions that were not found."""
+
+    spans: tuple[Span, ...] = ()
+    ungrounded: tuple[Mention, ...] = ()
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.spans, key=lambda span: (span.start, -span.end, span.type)))
+        for left, right in zip(ordered, ordered[1:], strict=False):
+            if left.key == right.key:
+                raise ValueError(f"span [{left.start}, {left.end}) of type {left.type!r} stands twice")
+        object.__setattr__(self, "spans", ordered)
+        object.__setattr__(self, "ungrounded", tuple(self.ungrounded))
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Values of a record: a string for enum and text fields, a tuple of strings for verbatim lists."""
+
+    values: Mapping[str, str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Chosen label names; one for single-label tasks, any number for multi-label ones."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A free answer."""
+
+    text: str
+
+
+Annotation = Extraction | Fields | Labels | Answer

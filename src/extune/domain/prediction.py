@@ -1,0 +1,60 @@
+"""What an engine produced and what was read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from extune.domain.annotation import Annotation
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Raw text that a model produced for one prompt.
+
+    Attributes:
+        text: without the stop token.
+        finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
+        token_count: tokens produced, the stop token included.
+        logprobs: natural log-probability of each produced token, or None where the engine did not compute them.
+    """
+
+    text: str
+    finish: Literal["stop", "length"]
+    token_count: int
+    logprobs: tuple[float, ...] | None = None
+
+
+class ProblemKind(StrEnum):
+    """Everything that can be wrong with a model's answer; each is counted in every report."""
+
+    UNPARSEABLE = "unparseable"
+    UNKNOWN_TYPE = "unknown_type"
+    UNGROUNDED = "ungrounded"
+    DUPLICATE = "duplicate"
+    CUT_OFF = "cut_off"
+    TOO_LONG = "too_long"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a completion; `detail` quotes at most 80 characters of it."""
+
+    kind: ProblemKind
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Parsed and aligned model output for one example.
+
+    `completion` joins the windows' completions with a form feed where the text was windowed.
+    `decoding` holds the decoding options that were used.
+    """
+
+    example_id: str
+    annotation: Annotation
+    completion: str
+    problems: tuple[Problem, ...] = ()
+    decoding: dict[str, Any] = field(default_factory=dict)

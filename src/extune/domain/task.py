@@ -1,0 +1,82 @@
+"""What is asked of the model: the `task` section of a recipe, frozen.
+
+Four kinds, told apart by `kind`. Names are kept exactly as written; order is the user's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class TaskModel(BaseModel):
+    """Shared settings of the four kinds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instruction: str | None = Field(None, description="replaces the first line of the prompt; None: extune's own")
+
+
+def _names_with_about(value: object) -> object:
+    """Accept a plain list of names as well as a mapping of names to descriptions."""
+    if isinstance(value, list | tuple):
+        names = [str(name) for name in value]
+        if len(set(names)) != len(names):
+            raise ValueError(f"names are listed twice: {sorted({n for n in names if names.count(n) > 1})}")
+        return dict.fromkeys(names, "")
+    if isinstance(value, dict):
+        return {name: "" if about is None else about for name, about in value.items()}
+    return value
+
+
+class ExtractionTask(TaskModel):
+    """Find typed spans."""
+
+    kind: Literal["extraction"] = "extraction"
+    types: dict[Name, str] = Field(min_length=1, description="type name: description (may be empty)")
+
+    _types = field_validator("types", mode="before")(_names_with_about)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Type names in the user's order."""
+        return tuple(self.types)
+
+
+class RecordField(BaseModel):
+    """One field of a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["verbatim", "enum", "text"] = Field(description="verbatim: list of pieces of the text; enum: one of `of`")
+    about: str = ""
+    of: tuple[Name, ...] = Field((), description="allowed values of an enum")
+
+
+class RecordTask(TaskModel):
+    """Fill named fields."""
+
+    kind: Literal["record"] = "record"
+    fields: dict[Name, RecordField] = Field(min_length=1)
+
+
+class ClassificationTask(TaskModel):
+    """Choose one label, or any number of them."""
+
+    kind: Literal["classification"] = "classification"
+    label_names: dict[Name, str] = Field(min_length=2, description="label name: description (may be empty)")
+    multi_label: bool = False
+
+    _label_names = field_validator("label_names", mode="before")(_names_with_about)
+
+
+class GenerationTask(TaskModel):
+    """Answer freely."""
+
+    kind: Literal["generation"] = "generation"
+
+
+Task = Annotated[ExtractionTask | RecordTask | ClassificationTask | GenerationTask, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""One YAML file that says everything about one training."""

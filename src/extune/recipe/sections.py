@@ -1,0 +1,115 @@
+"""The sections of a recipe. Closed (`extra="forbid"`), frozen, at most 15 fields each; descriptions give the units."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from extune.domain.task import Task
+
+FormatName = Literal["lines", "pairs", "json", "inline", "bio"]
+
+
+class Section(BaseModel):
+    """A closed, frozen part of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataSection(Section):
+    """Files and how to read them. Paths are relative to the current folder."""
+
+    train: str | None = Field(None, description="file of training examples")
+    dev: str | None = Field(None, description="file for choosing the best checkpoint")
+    test: str | None = Field(None, description="file that is scored once, at the end")
+    reader: Literal["auto", "bio", "spans"] = Field("auto", description="bio: token-label columns; spans: JSONL with offsets")
+    encoding: str | None = Field(None, description="None detects UTF-8 (with or without BOM), UTF-16 with BOM and GB18030")
+    joiner: str | None = Field(None, description="bio: text between tokens; None: nothing for single characters, else a space")
+    on_bad_row: Literal["error", "skip"] = "error"
+    on_too_long: Literal["error", "drop", "window"] = "error"
+    window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
+    train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
+
+
+class BaseSection(Section):
+    """The frozen model."""
+
+    model: str = Field("embedded", description="`embedded`, or a local directory in Hugging Face layout")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: what trains fastest here")
+
+
+class PromptSection(Section):
+    """How an example becomes text and its answer becomes spans again."""
+
+    format: FormatName = "lines"
+    language: Literal["zh", "en"] = Field("zh", description="language of extune's own wording")
+    max_input_tokens: int = Field(1024, ge=16, description="tokens of the whole prompt, template included")
+    max_answer_tokens: int = Field(512, ge=4, description="tokens of the answer, stop token included")
+    constrain: bool = Field(True, description="allow only completions that parse and whose mentions are in the text")
+
+
+class AdapterSection(Section):
+    """What is trained."""
+
+    method: Literal["lora", "full"] = Field("lora", description="full trains every weight: for small bases")
+    r: int = Field(16, ge=1, description="rank of LoRA")
+    lora_alpha: float = Field(32, gt=0)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+    use_rslora: bool = Field(False, description="scale by alpha / sqrt(r) instead of alpha / r")
+
+
+class TrainingSection(Section):
+    """The optimisation. A batch counts examples; memory only decides how it is subdivided."""
+
+    learning_rate: float = Field(2e-4, gt=0, description="peak rate of AdamW")
+    num_train_epochs: float = Field(3, gt=0)
+    max_steps: int = Field(-1, description="optimizer steps; -1: decided by num_train_epochs")
+    per_device_train_batch_size: int = Field(8, ge=1, description="examples")
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    gradient_checkpointing: bool = False
+    packing: bool = Field(True, description="compute the prompt prefix that a batch shares once")
+    seed: int = 17
+    seeds: tuple[int, ...] = Field((), description="train once per seed and report mean and standard deviation")
+    logging_steps: int = Field(10, ge=1, description="optimizer steps between lines of log.jsonl")
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds are listed twice: {list(seeds)}")
+        return seeds
+
+
+class SelectionSection(Section):
+    """When the dev set is predicted and scored, and which checkpoint is kept."""
+
+    eval_steps: int | None = Field(None, ge=1, description="optimizer steps between dev scores; None: once per epoch")
+    metric: Literal["f1", "loss"] = Field("f1", description="f1: strict micro F1 of the predicted dev set")
+    dev_limit: int | None = Field(None, ge=1, description="score only the first N dev examples while training")
+    early_stopping_patience: int | None = Field(None, ge=1, description="dev scores without improvement; None: never stop")
+    save_total_limit: int = Field(2, ge=1, description="checkpoints kept besides the best one")
+
+
+class Recipe(Section):
+    """Everything about one training."""
+
+    name: str = Field("recipe", min_length=1, description="names the run directory")
+    task: Task
+    data: DataSection = DataSection()
+    base: BaseSection = BaseSection()
+    prompt: PromptSection = PromptSection()
+    adapter: AdapterSection = AdapterSection()
+    training: TrainingSection = TrainingSection()
+    selection: SelectionSection = SelectionSection()
+
+    @model_validator(mode="after")
+    def _windows_need_verbatim_answers(self) -> Recipe:
+        if self.data.on_too_long == "window" and self.task.kind != "extraction":
+            raise ValueError(f"data.on_too_long: window cannot be used with task.kind: {self.task.kind}")
+        return self

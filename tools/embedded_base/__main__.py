@@ -1,0 +1,76 @@
+"""Make the embedded base: `python -m tools.embedded_base --corpus DIR --out DIR STAGE`.
+
+Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, Qwen3ForCausalLM
+
+from tools.embedded_base import corpus
+from tools.embedded_base.model import CONTEXT, VOCABULARY, build_config, build_model
+from tools.embedded_base.packing import pack_documents
+from tools.embedded_base.pretrain import Rows, Stage, train, weighted_loss
+from tools.embedded_base.tokenizer import TURN_END, build_tokenizer
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Write tokenizer/, plain.npy and counts.json."""
+    forbidden = corpus.evaluation_hashes(arguments.corpus.parent)
+    documents, held_out, counts = corpus.mix(arguments.corpus, forbidden, arguments.seed)
+    tokenizer = build_tokenizer(documents, VOCABULARY, CONTEXT)
+    tokenizer.save_pretrained(arguments.out / "tokenizer")
+    ids = pack_documents(documents, tokenizer)
+    np.save(arguments.out / "plain.npy", ids)
+    np.save(arguments.out / "held_out.npy", pack_documents(held_out, tokenizer))
+    counts["total"] = {"tokens": len(ids), "test_shingles": len(forbidden)}
+    (arguments.out / "counts.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
+    print(json.dumps(counts, indent=1))
+
+
+def plain(arguments: argparse.Namespace) -> None:
+    """Train on plain text, watching the loss on held-out documents."""
+    torch.manual_seed(arguments.seed)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
+    config = build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END))
+    model = build_model(config)
+    ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
+    stage = Stage("plain", sequence_tokens=256, batch_tokens=arguments.batch_tokens, steps=arguments.steps,
+                  muon_lr=arguments.muon_lr, adam_lr=arguments.adam_lr)
+    rows = Rows(ids, None, stage.sequence_tokens, arguments.seed)
+    held_out = Rows(np.load(arguments.out / "held_out.npy"), None, stage.sequence_tokens, 0)
+
+    def evaluate() -> float:
+        with torch.no_grad():
+            losses = [weighted_loss(model, *held_out.batch(step, 16)).item() for step in range(8)]
+        return sum(losses) / len(losses)
+
+    train(model, rows, stage, arguments.out, arguments.compile, evaluate)
+    model.save_pretrained(arguments.out / "plain")
+
+
+def main() -> None:
+    """Parse the command line and run one stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=["prepare", "plain"])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("build/embedded_base"))
+    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--steps", type=int, default=3300)
+    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--muon-lr", type=float, default=0.01)
+    parser.add_argument("--adam-lr", type=float, default=0.003)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    {"prepare": prepare, "plain": plain}[arguments.stage](arguments)
+
+
+if __name__ == "__main__":
+    main()
