@@ -1,0 +1,1 @@
+"""The directory that a training produces and the contract in it."""

@@ -1,0 +1,83 @@
+"""`contract.json`: all that inference obeys. Written by training, read by every engine, changed by no flag."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from extune.domain.task import Task
+from extune.errors import RunError
+from extune.files import write_text
+
+CONTRACT_VERSION = 1
+
+
+class Contract(BaseModel):
+    """Everything between a text and its prediction.
+
+    Attributes:
+        format_version, prompt_version: of the code that rendered the training data; other versions are refused.
+        chat_template: the Jinja text that training used, so that a later change of the tokenizer's cannot matter.
+        max_input_tokens, max_answer_tokens: budgets in tokens.
+        on_too_long, window_overlap: what happens to a text beyond the budget; overlap in characters.
+        stop_token_ids: the ids that end an answer; the first is the one that was trained.
+        base: as in the recipe; base_hash: SHA-256 over its weight files and config.
+        tokenizer_hash: SHA-256 of the tokenizer's files.
+        weights: `adapter` (PEFT folder beside this file), `model` (full weights beside this file) or `base` (untrained).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    contract_version: int = CONTRACT_VERSION
+    extune_version: str
+    name: str
+    task: Task
+    format: str
+    format_version: int
+    prompt_version: int
+    language: str
+    chat_template: str
+    max_input_tokens: int
+    max_answer_tokens: int
+    on_too_long: str
+    window_overlap: int
+    constrain: bool
+    stop_token_ids: tuple[int, ...]
+    base: str
+    base_hash: str
+    tokenizer_hash: str
+    dtype: str
+    weights: str
+
+
+def write_contract(run: Path, contract: Contract) -> None:
+    """Write `run/contract.json` atomically."""
+    write_text(run / "contract.json", json.dumps(contract.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n")
+
+
+def read_contract(run: Path) -> Contract:
+    """Read and check `run/contract.json`.
+
+    Raises:
+        RunError: missing, not JSON, a missing or unknown key, or written by a newer extune.
+    """
+    path = run / "contract.json"
+    if not path.is_file():
+        raise RunError(
+            "contract.json is missing" if run.is_dir() else "no such run directory",
+            where=str(run),
+            expected="a run directory made by `extune train`",
+            fix="check the path, or train again",
+        )
+    try:
+        return Contract.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise RunError(
+            f"cannot be read: {first}",
+            where=str(path),
+            expected=f"a contract of version {CONTRACT_VERSION}",
+            fix="copy the file again from the original run, or train again",
+        ) from None
