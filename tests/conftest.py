@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.domain.task import ExtractionTask
+from extune.models.base_model import EMBEDDED, load_base, load_tokenizer, resolve_base
+from extune.predicting.draft import draft_contract
+from extune.recipe.sections import Recipe
+from extune.runs.contract import Contract
+
+ContractMaker = Callable[..., Contract]
 
 torch.set_num_threads(2)
 
@@ -17,3 +28,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerBase:
+    """The embedded base's tokenizer."""
+    return load_tokenizer(resolve_base(EMBEDDED))
+
+
+@pytest.fixture(scope="session")
+def base_model() -> PreTrainedModel:
+    """The embedded base in float32. Shared by all tests: none may change it."""
+    return load_base(resolve_base(EMBEDDED), "float32", "cpu")
+
+
+@pytest.fixture(scope="session")
+def make_contract(tokenizer: PreTrainedTokenizerBase) -> ContractMaker:
+    """Makes the contract of the untrained embedded base for two types, with any entry changed."""
+    recipe = Recipe(task=ExtractionTask(types={"药": "单味药材", "症": ""}))
+    contract = draft_contract(recipe, resolve_base(EMBEDDED), tokenizer, dtype="float32")
+
+    def make(**changes: Any) -> Contract:
+        return contract.model_copy(update=changes)
+
+    return make

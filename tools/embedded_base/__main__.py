@@ -1,6 +1,7 @@
 """Make the embedded base: `python -m tools.embedded_base --corpus DIR --out DIR STAGE`.
 
-Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training).
+Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training),
+`prepare-extraction` (extraction-shaped rows, packed).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, Qwen3ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from tools.embedded_base import corpus
+from tools.embedded_base import corpus, extraction_text
 from tools.embedded_base.model import CONTEXT, VOCABULARY, build_config, build_model
 from tools.embedded_base.packing import pack_documents
 from tools.embedded_base.pretrain import Rows, Stage, train, weighted_loss
@@ -55,21 +56,81 @@ def plain(arguments: argparse.Namespace) -> None:
     model.save_pretrained(arguments.out / "plain")
 
 
+def prepare_extraction(arguments: argparse.Namespace) -> None:
+    """Write extraction.npy, extraction_weights.npy, extraction_held_out.jsonl and extraction_counts.json."""
+    samples = Path("src/extune/shipped/samples")
+    forbidden = np.union1d(corpus.evaluation_hashes(arguments.corpus.parent), corpus.evaluation_hashes(samples))
+    tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
+    sources, held_out, dropped = extraction_text.read_sources(arguments.corpus, forbidden)
+    rows = list(extraction_text.rows_from(sources, tokenizer, arguments.rows, arguments.seed, forbidden))
+    plain_ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
+    ids, weights = extraction_text.pack_rows(rows, arguments.sequence_tokens, plain_ids, tokenizer.pad_token_id)
+    np.save(arguments.out / "extraction.npy", ids)
+    np.save(arguments.out / "extraction_weights.npy", weights)
+    extraction_text.write_held_out(arguments.out / "extraction_held_out.jsonl", held_out, 400, arguments.seed)
+    counts = {
+        "rows": len(rows),
+        "row_tokens": sum(map(len, rows)),
+        "answer_tokens": sum(len(row.answer_ids) for row in rows),
+        "packed_tokens": len(ids),
+        "sequence_tokens": arguments.sequence_tokens,
+        "lines_dropped_as_overlap": dropped,
+    }
+    (arguments.out / "extraction_counts.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
+    print(json.dumps(counts, indent=1))
+
+
+def extraction(arguments: argparse.Namespace) -> None:
+    """Go on from the plain stage's last checkpoint with extraction-shaped rows, the rate falling to its end."""
+    torch.manual_seed(arguments.seed)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
+    model = load_stage(arguments.out / "plain.pt", tokenizer)
+    ids, weights = (np.load(arguments.out / name, mmap_mode="r") for name in ("extraction.npy", "extraction_weights.npy"))
+    stage = Stage(
+        "extraction",
+        sequence_tokens=arguments.sequence_tokens,
+        batch_tokens=arguments.batch_tokens,
+        steps=min(arguments.steps, len(ids) // arguments.batch_tokens),
+        muon_lr=arguments.muon_lr,
+        adam_lr=arguments.adam_lr,
+        decay_share=arguments.decay_share,
+        segmented=True,
+    )
+    train(model, Rows(ids, weights, stage.sequence_tokens, arguments.seed), stage, arguments.out, arguments.compile)
+    model.save_pretrained(arguments.out / "extraction")
+
+
+def load_stage(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
+    """The model with the fp32 masters of a stage's checkpoint."""
+    model = build_model(build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END)))
+    masters = torch.load(checkpoint, weights_only=True)["optimizers"]["masters"]
+    with torch.no_grad():
+        for parameter, master in zip(model.parameters(), masters, strict=True):
+            parameter.copy_(master)
+    return model
+
+
+STAGES = {"prepare": prepare, "plain": plain, "prepare-extraction": prepare_extraction, "extraction": extraction}
+
+
 def main() -> None:
     """Parse the command line and run one stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["prepare", "plain"])
+    parser.add_argument("stage", choices=list(STAGES))
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("build/embedded_base"))
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--steps", type=int, default=3300)
+    parser.add_argument("--rows", type=int, default=70_000)
+    parser.add_argument("--sequence-tokens", type=int, default=512)
     parser.add_argument("--batch-tokens", type=int, default=8192)
     parser.add_argument("--muon-lr", type=float, default=0.01)
     parser.add_argument("--adam-lr", type=float, default=0.003)
+    parser.add_argument("--decay-share", type=float, default=0.7)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    {"prepare": prepare, "plain": plain}[arguments.stage](arguments)
+    STAGES[arguments.stage](arguments)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,11 @@ def drop_overlap(documents: list[str], forbidden: np.ndarray) -> tuple[list[str]
     return kept, dropped
 
 
+def contains_shingle(text: str, forbidden: np.ndarray) -> bool:
+    """Whether the text shares a shingle with the evaluation texts."""
+    return _contains(forbidden, shingle_hashes(text))
+
+
 def _contains(forbidden: np.ndarray, hashes: np.ndarray) -> bool:
     if not len(forbidden) or not len(hashes):
         return False

@@ -13,7 +13,10 @@ from extune.prompts.formats.base import AnswerFormat
 
 PROMPT_VERSION = 1
 
-_INSTRUCTION = {"zh": "抽取文本中下列类型的内容，照抄原文。", "en": "Extract the following types of content, copied verbatim from the text."}
+_INSTRUCTION = {
+    "zh": "抽取文本中下列类型的内容，照抄原文。",
+    "en": "Extract the following types of content, copied verbatim from the text.",
+}
 _TYPES = {"zh": "类型：", "en": "Types:"}
 _TEXT = {"zh": "文本：", "en": "Text:"}
 _ABOUT = {"zh": "：", "en": ": "}
@@ -25,6 +28,8 @@ def render_messages(
     """One user turn: instruction, answer syntax, types, then the text, so that all rows of a task share their beginning.
 
     Args:
+        task: what to extract; only extraction is supported yet.
+        answer_format: describes the answer's syntax.
         text: the text, or the window of it, that is asked about; stands last and unchanged.
         language: of extune's own wording.
         instruction: replaces the first line; None takes the task's, or extune's own.

@@ -94,6 +94,13 @@ class RunDir:
         Raises:
             RunError: there is none, because the training did not finish or the folder is something else; or it is corrupted.
         """
+        if self.seed_runs():
+            raise RunError(
+                "holds several runs: " + ", ".join(run.path.name for run in self.seed_runs()),
+                where=str(self.path),
+                expected="one run",
+                fix=f"name one of them: {self.seed_runs()[0].path}",
+            )
         if not self.is_finished and self.recipe_file.is_file():
             raise RunError(
                 "the training did not finish: contract.json is missing",

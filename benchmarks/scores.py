@@ -1,0 +1,61 @@
+"""Train a recipe, score its test set, and keep the figures: `python -m benchmarks.scores NAME RECIPE [section.key=value ...]`.
+
+Writes `benchmarks/results/NAME.json` with the command, the machine, the versions, seconds and scores. Tables in the docs
+are made from these files by `python -m benchmarks.tables`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import time
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import extune
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Parse the command line, train, evaluate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--out", type=Path, help="keep the run here; default: a temporary folder")
+    arguments = parser.parse_args()
+    recipe = extune.load_recipe(arguments.recipe, *arguments.overrides)
+    with TemporaryDirectory() as temporary:
+        out = arguments.out or Path(temporary) / "run"
+        began = time.monotonic()
+        run = extune.train(recipe, out=out)
+        seconds = time.monotonic() - began
+        began = time.monotonic()
+        score = extune.evaluate(run, split="test")
+        scoring_seconds = time.monotonic() - began
+    result = {
+        "command": f"python -m benchmarks.scores {arguments.name} {arguments.recipe} {shlex.join(arguments.overrides)}".strip(),
+        "machine": describe_machine(),
+        "train_seconds": round(seconds, 1),
+        "score_seconds": round(scoring_seconds, 1),
+        "score": score.to_json(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
+    (RESULTS / f"{arguments.name}.json").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def describe_machine() -> dict[str, str | int | None]:
+    """Processor count, architecture and the versions that decide speed and scores."""
+    libraries = {name: version(name) for name in ("torch", "transformers", "peft", "llguidance")}
+    return {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version(), **libraries}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Verbs that take a recipe: check, show, train, demo, and the recipes themselves. Heavy rooms are imported when a verb runs."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from extune.cli.progress import counting_progress, quiet_libraries
+from extune.cli.terminal import errors, note, output, print_columns, print_extraction, say, summarize
+from extune.errors import RecipeError
+from extune.files import write_text
+from extune.recipe.load import load_recipe
+from extune.recipe.shipped import find_recipe, list_recipes
+from extune.recipe.starter import render_starter
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a .yaml file.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Change the recipe.")]
+
+recipes = typer.Typer(help="List, print and write recipes.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def check(recipe: RecipeName, overrides: Overrides = None) -> None:
+    """Read all data of a recipe and say what is wrong with it, before anything is trained."""
+    quiet_libraries()
+    from extune.stages.check import SplitFacts
+    from extune.stages.check import check as check_recipe
+
+    report = check_recipe(load_recipe(recipe, *(overrides or ())))
+    facts = {field.name: [getattr(one, field.name) for one in report.splits.values()] for field in fields(SplitFacts)}
+    rows = [(name.replace("_", " "), *values) for name, values in facts.items() if name != "spans"]
+    print_columns("read", ("", *report.splits), rows)
+    names = list(dict.fromkeys(name for one in report.splits.values() for name in one.spans))
+    counts = [(name, *(one.spans[name] for one in report.splits.values())) for name in names]
+    print_columns("spans of each type", ("type", *report.splits), counts)
+    for finding in report.findings:
+        say(Text(finding.severity, style="bold red" if finding.severity == "error" else "yellow").append(
+            f": {finding.where}: {finding.what}", style="not bold default"))  # fmt: skip
+    say(f"{len(report.findings)} findings" if report.findings else "nothing is wrong")
+    if report.has_errors:
+        raise typer.Exit(RecipeError.exit_code)
+    note(f"next: extune train {recipe}")
+
+
+def show(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    row: Annotated[int | None, typer.Option(help="Number of the example in its file, from 1.")] = None,
+    line: Annotated[int | None, typer.Option(help="Instead of --row: a line of the file.")] = None,
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "train",
+) -> None:
+    """Print one example as the model sees it; what is trained is in colour, one token after the other."""
+    quiet_libraries()
+    from extune.stages.show import show as show_example
+
+    rows = show_example(load_recipe(recipe, *(overrides or ())), split=split, row=row, line=line)
+    if not rows:
+        say("the example is too long and dropped (data.on_too_long: drop)")
+    for shown in rows:
+        say(f"{shown.source or shown.example_id}: {shown.prompt_tokens} prompt tokens, {len(shown.answer)} trained")
+        text = Text(shown.prompt, style="dim")
+        for index, token in enumerate(shown.answer):
+            text.append(token, style="black on bright_green" if index % 2 else "black on bright_cyan")
+        say(text)
+
+
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; by default runs/ and the recipe's name.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+) -> None:
+    """Train a recipe into a run directory."""
+    loaded = load_recipe(recipe, *(overrides or ()))
+    quiet_libraries()
+    from extune.stages.train import train as train_recipe
+
+    try:
+        run = train_recipe(loaded, out, resume=resume, console=errors())
+    except KeyboardInterrupt:
+        place = out or Path("runs") / loaded.name
+        words = " ".join([recipe, *(overrides or ())])
+        note(f"continue with: extune train {words} --out {place} --resume")
+        raise
+    say(f"wrote {run.path}")
+    note(f"next: extune evaluate {run.path}")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs") / "demo",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted demo.")] = False,
+) -> None:
+    """Train the embedded base on a bundled sample, score it, and show what it extracts."""
+    quiet_libraries()
+    from extune.studies.demo import run_demo
+
+    with counting_progress("predicting") as progress:
+        result = run_demo(out, resume=resume, console=errors(), progress=progress)
+    scores = {"untrained base": result.untrained, "gazetteer": result.gazetteer, "trained": result.trained}
+    rows = [(name, *(f"{figure:.3f}" for figure in (score.micro.precision, score.micro.recall, score.micro.f1)))
+            for name, score in scores.items()]  # fmt: skip
+    print_columns("test, strict", ("model", "P", "R", "F1"), rows)
+    say(summarize(result.trained))
+    if result.dev_f1 is not None:
+        say(f"dev F1 {result.dev_f1:.3f}")
+    for text, extraction in result.shown:
+        print_extraction(text, extraction, result.types)
+    say(f"trained in {result.seconds:.0f} s; run: {result.run.path}; report: {result.report}")
+    note(f"next: extune predict {result.run.path}")
+
+
+@recipes.command("list")
+def list_shipped() -> None:
+    """Names of the shipped recipes."""
+    for name in list_recipes():
+        say(name)
+
+
+@recipes.command("show")
+def show_recipe(name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")]) -> None:
+    """Print a shipped recipe."""
+    load_recipe(name)
+    path = find_recipe(name)
+    output().print((path if path.is_file() else Path(name)).read_text(encoding="utf-8"), markup=False, end="")
+
+
+@recipes.command("new")
+def new_recipe(name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new recipe; written to NAME.yaml.")]) -> None:
+    """Write a commented recipe to start from."""
+    path = Path(name).with_suffix(".yaml")
+    if path.exists():
+        raise RecipeError("exists already", where=str(path), expected="a name that is not taken", fix="choose another name")
+    write_text(path, render_starter(path.stem))
+    say(f"wrote {path}")
+    note(f"next: name your files and types in it, then: extune check {path}")

@@ -1,0 +1,166 @@
+"""Verbs that take a run: predict, evaluate, report. Their options cannot touch the contract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from extune.cli.progress import counting_progress, quiet_libraries
+from extune.cli.terminal import note, print_prediction, print_scores, say
+from extune.domain.example import Example
+from extune.errors import RecipeError
+
+if TYPE_CHECKING:
+    from extune.engines.engine import DecodingOptions
+    from extune.predicting.predictor import Predictor
+
+Temperature = Annotated[float, typer.Option(help="0: the likeliest token, which copies best.")]
+TopP = Annotated[float, typer.Option(help="Sample only from the likeliest tokens with this probability together.")]
+RepetitionPenalty = Annotated[float, typer.Option(help="Above 1 hurts verbatim copying.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Of one answer; by default the run's own budget.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; by default the fastest one here.")]
+Seed = Annotated[int, typer.Option(help="Of the sampling.")]
+EngineName = Annotated[str, typer.Option(help="What runs the model.")]
+Base = Annotated[
+    str | None, typer.Option(help="Try this untrained base (`embedded` or a folder) instead of the trained weights.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A directory made by `extune train`.")]
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A directory made by `extune train`; with --base also a recipe.")],
+    text: Annotated[str | None, typer.Option(help="One text.")] = None,
+    file: Annotated[Path | None, typer.Option(help='Texts: .jsonl with "text", .csv with a column text, .txt by line.')] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Predictions of --file: .jsonl, .csv or .txt; continued if it exists.")
+    ] = None,
+    engine: EngineName = "transformers",
+    base: Base = None,
+    device: Device = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = 0,
+) -> None:
+    """Extract from one text, from a file to a file, or, given neither, interactively."""
+    if file is not None and out is None:
+        raise RecipeError("--file without --out", expected="a file for the predictions", fix="--out predictions.jsonl")
+    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+    predictor = _open(run, base, engine, device, options)
+    if text is not None:
+        _predict_text(predictor, text)
+    elif file is not None and out is not None:
+        _predict_file(predictor, file, out)
+    else:
+        _predict_interactively(predictor)
+
+
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A directory made by `extune train`.")] = None,
+    split: Annotated[str, typer.Option(help="test, dev, train, or a labelled file.")] = "test",
+    pred: Annotated[Path | None, typer.Option(help="Instead of RUN: predictions, as `extune predict` writes them.")] = None,
+    gold: Annotated[Path | None, typer.Option(help="With --pred: the labelled file.")] = None,
+    types: Annotated[str | None, typer.Option(help="With --pred: allowed types, apart by commas; by default all.")] = None,
+    engine: EngineName = "transformers",
+    base: Base = None,
+    device: Device = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = 0,
+) -> None:
+    """Predict and score a labelled file; strict F1 with its 95 % interval, and a report."""
+    if pred is not None and gold is not None and run is None:
+        from extune.stages.evaluate import evaluate_files
+
+        print_scores(f"{pred} against {gold}", [evaluate_files(pred, gold, types.split(",") if types else None)])
+        return
+    if run is None or pred is not None or gold is not None:
+        raise RecipeError("nothing to evaluate", expected="RUN, or --pred and --gold", fix="extune evaluate runs/NAME")
+    quiet_libraries()
+    from extune.stages.evaluate import evaluate as evaluate_run
+
+    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+    with counting_progress("predicting") as progress:
+        result = evaluate_run(run, split, engine=engine, base=base, device=device, options=options, progress=progress)
+    print_scores(f"{run}, {result.split}, {result.engine}", result.scores)
+    for folder in result.folders:
+        say(f"wrote {folder}")
+    _print_costs(result.seconds, sum(score.documents for score in result.scores))
+
+
+def report(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="As in `extune evaluate`.")] = "test",
+    engine: EngineName = "transformers",
+) -> None:
+    """Write the report of an evaluation again, from its files."""
+    from extune.stages.report import report as write_again
+
+    for folder in write_again(run, split, engine):
+        say(f"wrote {folder}")
+
+
+def _decoding(
+    temperature: float, top_p: float, repetition_penalty: float, max_new_tokens: int | None, seed: int
+) -> DecodingOptions:
+    from extune.engines.engine import DecodingOptions
+
+    return DecodingOptions(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+
+
+def _open(run: Path, base: str | None, engine: str, device: str | None, options: DecodingOptions) -> Predictor:
+    quiet_libraries()
+    from extune.stages.predict import open_predictor
+
+    started = perf_counter()
+    predictor = open_predictor(run, base=base, engine=engine, device=device, options=options)
+    note(f"loaded in {perf_counter() - started:.1f} s")
+    return predictor
+
+
+def _predict_text(predictor: Predictor, text: str) -> None:
+    (prediction,) = predictor.predict_many([Example("text", text)])
+    print_prediction(text, prediction, predictor.encoder.task.names)
+
+
+def _predict_file(predictor: Predictor, file: Path, out: Path) -> None:
+    from extune.stages.predict import predict_file
+
+    try:
+        with counting_progress("predicting") as progress:
+            done = predict_file(predictor, file, out, lambda rows: progress(rows, None))
+    except KeyboardInterrupt:
+        note(f"what is done stands in {out}; the same command goes on from there")
+        raise
+    kept = f", {done.kept} were there already" if done.kept else ""
+    say(f"wrote {done.rows} predictions to {out}{kept}; {done.problem_rows} with problems")
+    _print_costs(done.seconds, done.rows)
+
+
+def _predict_interactively(predictor: Predictor) -> None:
+    if not sys.stdin.isatty():
+        raise RecipeError("neither --text nor --file is given", expected="a text", fix="--text TEXT, or --file IN --out OUT")
+    note("one text a line; an empty line ends")
+    while text := _ask():
+        _predict_text(predictor, text)
+
+
+def _ask() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""
+
+
+def _print_costs(seconds: float, rows: int) -> None:
+    from extune.predicting.memory import peak_gpu_memory, peak_memory
+
+    gpu = f", GPU {peak_gpu_memory() / 2**30:.2f} GiB" if peak_gpu_memory() else ""
+    note(f"{rows / max(seconds, 1e-9):.1f} rows/s, peak memory {peak_memory() / 2**30:.2f} GiB{gpu}")

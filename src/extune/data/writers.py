@@ -1,0 +1,264 @@
+"""Predictions become files that survive a crash, and become predictions again.
+
+In: predictions with their texts. Out: `.jsonl` (everything), `.csv` (id, text, entities, problems; the last two as JSON) or
+`.txt` (a line to read: id, text, entities, problems, apart by tabs). It knows nothing about models and scores.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
+
+from extune.data.readers.base import RowError, numbered_lines, require_text
+from extune.data.readers.spans import parse_entities, parse_id, parse_object
+from extune.domain.annotation import Extraction, Mention, Span
+from extune.domain.example import Source
+from extune.domain.prediction import Prediction, Problem, ProblemKind
+from extune.errors import DataError
+from extune.files import read_text
+
+_CSV_COLUMNS = ("id", "text", "entities", "problems")
+_CSV_ID = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*)),')
+_TABLE_MARKS = re.compile(r"[\t\r\n]")
+
+
+def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
+    """What `.jsonl` holds; `confidence` only where it was computed.
+
+    Raises:
+        TypeError: the annotation is no extraction.
+    """
+    extraction = _require_extraction(prediction)
+    return {
+        "id": prediction.example_id,
+        "text": text,
+        "entities": [_span_to_json(span) for span in extraction.spans],
+        "ungrounded": [{"type": mention.type, "text": mention.text} for mention in extraction.ungrounded],
+        "problems": _problems_to_json(prediction),
+        "completion": prediction.completion,
+        "decoding": prediction.decoding,
+    }
+
+
+class PredictionWriter:
+    """Appends predictions to a file, each at once and whole; what an earlier run has written is kept.
+
+    Attributes:
+        done: ids of the rows that stood in the file when it was opened, in file order; skip these examples.
+        repaired: bytes of a torn last row that were cut off when the file was opened; its example is not in `done`.
+    """
+
+    done: tuple[str, ...] = ()
+    repaired: int = 0
+
+    def __init__(self, path: Path) -> None:
+        kind = _KINDS.get(path.suffix.lower())
+        if kind is None:
+            raise DataError(
+                f"unknown kind of file {path.suffix!r}",
+                where=str(path),
+                expected="one of " + ", ".join(_KINDS),
+                fix="choose another name for the output",
+            )
+        self._path, self._kind = path, kind
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file, cut off a torn row, and note what is there.
+
+        Raises:
+            DataError: the file holds something else than predictions.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab")
+        try:
+            self._resume(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, prediction: Prediction, text: str) -> None:
+        """Append one row and hand it to the operating system."""
+        if self._file is None:
+            raise ValueError("a PredictionWriter is opened by `with`")
+        _append(self._file, self._kind.render(prediction, text))
+
+    def _resume(self, file: BinaryIO) -> None:
+        size, whole, ids = self._path.stat().st_size, 0, []
+        with self._path.open("rb") as old:
+            for number, record in enumerate(_iter_records(old, self._kind.is_quoted), 1):
+                whole += len(record)
+                if number > 1 or not self._kind.header:
+                    ids.append(self._read_id(record, number))
+                elif record != self._kind.header.encode():
+                    raise self._foreign(number)
+        file.truncate(whole)
+        self.done, self.repaired = tuple(ids), size - whole
+        if not whole and self._kind.header:
+            _append(file, self._kind.header)
+
+    def _read_id(self, record: bytes, number: int) -> str:
+        try:
+            return self._kind.read_id(record.decode())
+        except (ValueError, KeyError, TypeError):
+            raise self._foreign(number) from None
+
+    def _foreign(self, number: int) -> DataError:
+        return DataError(
+            f"row {number} is no prediction",
+            where=str(self._path),
+            expected="a new file, or predictions of an interrupted run to go on with",
+            fix="choose another name for the output, or remove the file",
+        )
+
+
+def read_predictions(path: Path) -> dict[str, Prediction]:
+    """The predictions of a `.jsonl` by id, in file order; only `id`, `text` and `entities` are needed.
+
+    Raises:
+        DataError: the file is missing, empty or not text, or has a wrong row.
+    """
+    predictions: dict[str, Prediction] = {}
+    lines_by_id: dict[str, int] = {}
+    for number, line in numbered_lines(read_text(path)):
+        if line.strip():
+            prediction = _parse_prediction(line, lines_by_id, Source(str(path), number))
+            predictions[prediction.example_id] = prediction
+    if not predictions:
+        raise DataError("holds no predictions", where=str(path), expected="at least one", fix="check the path")
+    return predictions
+
+
+def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) -> Prediction:
+    row = parse_object(line, source)
+    missing = [key for key in ("id", "text", "entities") if key not in row]
+    if missing:
+        raise RowError(
+            f"key {missing[0]!r} is missing",
+            source=source,
+            expected="id, text and entities, as `extune predict --out FILE.jsonl` writes them",
+            fix="add it; ids are those of the gold file",
+        )
+    text = require_text(row["text"], source)
+    spans = parse_entities(row["entities"], text, None, source)
+    try:
+        ungrounded = tuple(Mention(item["type"], item["text"]) for item in row.get("ungrounded", ()))
+        problems = tuple(Problem(ProblemKind(item["kind"]), item.get("detail", "")) for item in row.get("problems", ()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RowError(
+            f"ungrounded or problems cannot be read: {error}",
+            source=source,
+            expected='lists of {"type", "text"} and of {"kind", "detail"}',
+            fix="correct them, or remove both keys",
+        ) from None
+    return Prediction(
+        parse_id(row, "", lines_by_id, source),
+        Extraction(spans, ungrounded),
+        row.get("completion", ""),
+        problems,
+        row.get("decoding", {}),
+    )
+
+
+def _require_extraction(prediction: Prediction) -> Extraction:
+    if not isinstance(prediction.annotation, Extraction):
+        raise TypeError(f"the annotation of {prediction.example_id} is no extraction")
+    return prediction.annotation
+
+
+def _span_to_json(span: Span) -> dict[str, Any]:
+    row = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
+    return row if span.confidence is None else {**row, "confidence": span.confidence}
+
+
+def _problems_to_json(prediction: Prediction) -> list[dict[str, str]]:
+    return [{"kind": problem.kind.value, "detail": problem.detail} for problem in prediction.problems]
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _append(file: BinaryIO, row: str) -> None:
+    # A lone surrogate, which UTF-8 cannot hold, becomes its JSON escape.
+    file.write(row.encode("utf-8", "backslashreplace"))
+    file.flush()
+
+
+def _iter_records(file: BinaryIO, is_quoted: bool) -> Iterator[bytes]:
+    """Complete records with their line end; a quoted record ends at the first line end outside quotation marks."""
+    record, marks = b"", 0
+    for line in file:
+        record += line
+        marks += line.count(b'"')
+        if line.endswith(b"\n") and not (is_quoted and marks % 2):
+            yield record
+            record, marks = b"", 0
+
+
+class _Kind(NamedTuple):
+    header: str
+    is_quoted: bool
+    render: Callable[[Prediction, str], str]
+    read_id: Callable[[str], str]  # raises ValueError, KeyError or TypeError where the record is no prediction
+
+
+def _render_jsonl(prediction: Prediction, text: str) -> str:
+    return _dump(prediction_to_row(prediction, text)) + "\n"
+
+
+def _read_jsonl_id(record: str) -> str:
+    return str(json.loads(record)["id"])
+
+
+def _render_csv(prediction: Prediction, text: str) -> str:
+    entities = [_span_to_json(span) for span in _require_extraction(prediction).spans]
+    return _csv_line(prediction.example_id, text, _dump(entities), _dump(_problems_to_json(prediction)))
+
+
+def _csv_line(*cells: str) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _read_csv_id(record: str) -> str:
+    match = _CSV_ID.match(record)
+    if not match:
+        raise ValueError("no CSV")
+    return match[2] if match[1] is None else match[1].replace('""', '"')
+
+
+def _render_txt(prediction: Prediction, text: str) -> str:
+    spans = _require_extraction(prediction).spans
+    entities = "; ".join(f"{span.type} {span.text} [{span.start}, {span.end})" for span in spans) or "-"
+    problems = ", ".join(problem.kind.value for problem in prediction.problems)
+    cells = [text, entities, problems] if problems else [text, entities]
+    # The id is read back when a run goes on, so it alone is escaped losslessly.
+    return "\t".join([_dump(prediction.example_id)[1:-1], *(_TABLE_MARKS.sub(" ", cell) for cell in cells)]) + "\n"
+
+
+def _read_txt_id(record: str) -> str:
+    escaped, tab, _ = record.partition("\t")
+    if not tab:
+        raise ValueError("no tab")
+    return str(json.loads(f'"{escaped}"'))
+
+
+_KINDS = {
+    ".jsonl": _Kind("", False, _render_jsonl, _read_jsonl_id),
+    ".csv": _Kind(_csv_line(*_CSV_COLUMNS), True, _render_csv, _read_csv_id),
+    ".txt": _Kind("", False, _render_txt, _read_txt_id),
+}

@@ -1,0 +1,83 @@
+"""Grammars as masks over tokens, by llguidance.
+
+In: a prompt's grammar text and the tokens chosen so far. Out: which tokens may come next. It knows nothing about models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import llguidance.hf
+import llguidance.numpy
+import numpy as np
+import numpy.typing as npt
+from llguidance import LLExecutor, LLMatcher
+from transformers import PreTrainedTokenizerBase
+
+from extune.domain.prompt import Prompt
+from extune.errors import EngineError
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Matcher:
+    """One answer being written: knows the grammar and the tokens so far."""
+
+    def __init__(self, inner: LLMatcher, example_id: str) -> None:
+        self.inner = inner
+        self.example_id = example_id
+
+    def accept(self, token: int) -> None:
+        """Move on by one token that the mask allowed."""
+        if not self.inner.consume_token(token):
+            raise _failure(self.example_id, self.inner.get_error())
+
+
+class GrammarCompiler:
+    """Compiles grammars for one tokenizer; a stop token is allowed exactly where the grammar accepts.
+
+    Args:
+        tokenizer: of the model.
+        vocabulary_size: columns of the model's logits, which may exceed the tokenizer's.
+        stop_token_ids: ids that end an answer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary_size: int, stop_token_ids: Sequence[int]) -> None:
+        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary_size, eos_token=list(stop_token_ids))
+        self._vocabulary_size = vocabulary_size
+        self._executor = LLExecutor()
+
+    def compile(self, prompt: Prompt) -> Matcher | None:
+        """The matcher of the prompt's grammar, or None where the prompt has none.
+
+        Raises:
+            EngineError: the grammar is invalid or beyond llguidance's limits; names the example.
+        """
+        if prompt.grammar is None:
+            return None
+        inner = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(prompt.grammar), log_level=0)
+        if inner.is_error():
+            raise _failure(prompt.example_id, inner.get_error())
+        return Matcher(inner, prompt.example_id)
+
+    def allowed(self, matchers: Sequence[Matcher | None]) -> Mask:
+        """Which tokens each answer may go on with: booleans of shape (answers, vocabulary); all True without a grammar."""
+        bits = llguidance.numpy.allocate_token_bitmask(len(matchers), self._vocabulary_size)
+        constrained = [(matcher.inner, row) for row, matcher in enumerate(matchers) if matcher is not None]
+        if constrained:
+            llguidance.numpy.fill_next_token_bitmask_par(self._executor, constrained, bits)
+        for matcher in matchers:
+            if matcher is not None and matcher.inner.is_error():
+                raise _failure(matcher.example_id, matcher.inner.get_error())
+        unpacked = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little", count=self._vocabulary_size)
+        return unpacked.view(np.bool_)
+
+
+def _failure(example_id: str, message: str) -> EngineError:
+    first = message.strip().splitlines()[0][:200] if message.strip() else "unknown"
+    return EngineError(
+        f"example {example_id!r}: the grammar of its answers cannot be used: {first}",
+        where="constraint",
+        expected="a grammar that llguidance compiles",
+        fix="train with prompt.constrain=false, or leave the example out",
+    )

@@ -1,0 +1,213 @@
+"""Decoding with a transformers model in this process.
+
+In: prompts' ids. Out: completions in the same order. It knows nothing about tasks, formats and where weights come from.
+The keys and values of the tokens with which all prompts of a call begin are computed once; batches are left-padded
+after that prefix, sorted by length, and give up answers that are finished. All of it is exact: it only saves work.
+Shapes: B answers, P prefix tokens, T tokens of the longest rest, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+import torch
+from peft import PeftModel
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.domain.prediction import Completion
+from extune.domain.prompt import Prompt
+from extune.engines.constraint import GrammarCompiler
+from extune.engines.decoding import Answer, choose_tokens
+from extune.engines.engine import DecodingOptions
+from extune.errors import EngineError
+from extune.tokens.encode import decode_completion
+
+_LOG = logging.getLogger(__name__)
+# A shorter prefix saves less than copying its keys and values to every answer costs.
+_SHORTEST_PREFIX = 8
+# Copying the cache to get rid of finished answers pays once this share of the batch is finished.
+_FINISHED_SHARE = 0.25
+
+
+class TransformersEngine:
+    """Greedy (or sampled) decoding with a model and its tokenizer.
+
+    Args:
+        model: on its device; switched to evaluation mode during a call and back after it.
+        tokenizer: turns produced ids into text.
+        stop_token_ids: ids that end an answer.
+        max_answer_tokens: budget of one answer, stop token included.
+        batch_tokens: prompt tokens of one batch, padding included; halved when the memory does not suffice.
+    """
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        stop_token_ids: Sequence[int],
+        max_answer_tokens: int,
+        batch_tokens: int = 8192,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._stop_token_ids = frozenset(stop_token_ids)
+        self._max_answer_tokens = max_answer_tokens
+        self._batch_tokens = batch_tokens
+        self._compiler: GrammarCompiler | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return torch.device(self._model.device)
+
+    def complete(self, prompts: Sequence[Prompt], options: DecodingOptions) -> list[Completion]:
+        """One completion per prompt, in the order of the prompts.
+
+        Raises:
+            EngineError: a grammar that cannot be compiled, or not enough memory for a single prompt.
+        """
+        completions: dict[int, Completion] = {}
+        with _evaluation(self._model), torch.no_grad():
+            prefix_length = self._shared_prefix_length(prompts)
+            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length else None
+            waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids), reverse=True)
+            while waiting:
+                batch = self._take_batch(prompts, waiting)
+                answers = [self._start(index, prompts[index], options) for index in batch]
+                if not self._decodes(answers, prefix, prefix_length, options):
+                    self._shrink(len(batch))
+                    continue
+                completions |= {answer.index: self._finish(answer) for answer in answers}
+                waiting = waiting[len(batch) :]
+        return [completions[index] for index in range(len(prompts))]
+
+    def _shared_prefix_length(self, prompts: Sequence[Prompt]) -> int:
+        """Tokens with which all prompts begin, leaving at least one of each; 0 where sharing is impossible or pays nothing."""
+        if len(prompts) < 2 or not _attends_everywhere(self._model):
+            return 0
+        first, last = min(prompt.ids for prompt in prompts), max(prompt.ids for prompt in prompts)
+        limit = min(len(prompt.ids) for prompt in prompts) - 1
+        length = next((place for place in range(limit) if first[place] != last[place]), limit)
+        return length if length >= _SHORTEST_PREFIX else 0
+
+    def _prefill(self, ids: Sequence[int]) -> DynamicCache:
+        cache = DynamicCache(config=self._model.config)
+        self._model(input_ids=torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return cache
+
+    def _take_batch(self, prompts: Sequence[Prompt], waiting: Sequence[int]) -> Sequence[int]:
+        """As many of the longest waiting prompts as the budget holds, at least one."""
+        return waiting[: max(1, self._batch_tokens // len(prompts[waiting[0]].ids))]
+
+    def _start(self, index: int, prompt: Prompt, options: DecodingOptions) -> Answer:
+        if prompt.grammar is not None and self._compiler is None:
+            self._compiler = GrammarCompiler(self._tokenizer, self._model.config.vocab_size, sorted(self._stop_token_ids))
+        matcher = self._compiler.compile(prompt) if self._compiler is not None else None
+        return Answer(index, prompt, matcher, Random(f"{options.seed}/{index}"))
+
+    def _decodes(
+        self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
+    ) -> bool:
+        """Write all answers to their end; False where the device's memory does not suffice for so many."""
+        try:
+            self._decode(answers, prefix, prefix_length, options)
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def _decode(
+        self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
+    ) -> None:
+        budget = options.token_budget(self._max_answer_tokens)
+        if prefix is None:
+            cache = DynamicCache(config=self._model.config)
+        else:
+            cache = copy.deepcopy(prefix)
+            cache.batch_repeat_interleave(len(answers))
+        ids, mask, positions = self._left_pad([answer.prompt.ids[prefix_length:] for answer in answers], prefix_length)
+        active = list(answers)
+        while True:
+            output = self._model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            self._write(active, output.logits[:, -1].float(), options)
+            keep = [row for row, answer in enumerate(active) if not answer.stopped and len(answer.ids) < budget]
+            if not keep:
+                return
+            if len(keep) <= len(active) * (1 - _FINISHED_SHARE):
+                rows = torch.tensor(keep, device=self.device)
+                cache.batch_select_indices(rows)
+                active, mask, positions = [active[row] for row in keep], mask[rows], positions[rows]
+            ids = torch.tensor([[answer.ids[-1]] for answer in active], device=self.device)
+            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+            positions = positions[:, -1:] + 1
+
+    def _left_pad(self, rests: Sequence[Sequence[int]], prefix_length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Ids (B, T), attention mask (B, P + T) and positions (B, T) of the rests after the prefix."""
+        longest = max(len(rest) for rest in rests)
+        ids = torch.tensor([[0] * (longest - len(rest)) + list(rest) for rest in rests], device=self.device)
+        lengths = torch.tensor([len(rest) for rest in rests], device=self.device)
+        places = torch.arange(longest, device=self.device) - (longest - lengths)[:, None]
+        mask = torch.cat([lengths.new_ones(len(rests), prefix_length), (places >= 0).long()], dim=1)
+        return ids, mask, places.clamp_min(0) + prefix_length
+
+    def _write(self, active: Sequence[Answer], logits: torch.Tensor, options: DecodingOptions) -> None:
+        """Add one token to each answer that is not finished."""
+        open_rows = [row for row, answer in enumerate(active) if not answer.stopped]
+        answers = [active[row] for row in open_rows]
+        if len(open_rows) < len(active):
+            logits = logits[torch.tensor(open_rows, device=logits.device)]
+        matchers = [answer.matcher for answer in answers]
+        allowed = self._compiler.allowed(matchers) if self._compiler is not None and any(matchers) else None
+        tokens, logprobs = choose_tokens(logits, answers, options, allowed)
+        for answer, token, logprob in zip(answers, tokens, logprobs, strict=True):
+            answer.append(token, logprob, stops=token in self._stop_token_ids)
+
+    def _finish(self, answer: Answer) -> Completion:
+        return answer.to_completion(decode_completion(self._tokenizer, answer.ids[:-1] if answer.stopped else answer.ids))
+
+    def _shrink(self, rows: int) -> None:
+        """Halve the batches after the device ran out of memory."""
+        if rows == 1:
+            raise EngineError(
+                "the device's memory does not hold a single prompt and its answer",
+                where=f"{self.name} engine on {self.device}",
+                expected="room for the model and the keys and values of one prompt",
+                fix="use --device cpu, or train with a smaller prompt.max_input_tokens",
+            )
+        self._batch_tokens //= 2
+        torch.cuda.empty_cache()
+        _LOG.warning("out of memory with %d answers at once; going on with %d tokens a batch", rows, self._batch_tokens)
+
+
+@contextmanager
+def _evaluation(model: PreTrainedModel | PeftModel) -> Iterator[None]:
+    """Dropout off during the block."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _attends_everywhere(model: PreTrainedModel | PeftModel) -> bool:
+    """True where every layer attends to all earlier tokens, so that padding after the prefix changes nothing.
+
+    Sliding windows count padding as distance, and recurrent layers would read it.
+    """
+    layer_types = getattr(model.config, "layer_types", None)
+    if layer_types is not None:
+        return set(layer_types) == {"full_attention"}
+    return getattr(model.config, "sliding_window", None) is None

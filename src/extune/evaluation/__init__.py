@@ -1,0 +1,1 @@
+"""Scores: numbers in, numbers out. It knows nothing about files, models and pages."""

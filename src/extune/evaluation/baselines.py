@@ -1,0 +1,79 @@
+"""What can be had without a model: looking up the strings that training examples label.
+
+In: examples with gold. Out: predictions, and the share of test mentions that a look-up could know. It knows no model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from extune.domain.annotation import Extraction, Span
+from extune.domain.example import Example
+
+
+class Gazetteer:
+    """Labels the known strings of a text, leftmost first, the longest at each place, without overlaps.
+
+    A string is known where the training examples label at least half of its occurrences; its type is the one that they give
+    it most often (of equally frequent ones the first seen).
+    """
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        """`types`: the type of each string."""
+        self._types = dict(types)
+        self._lengths = _index_lengths(self._types)
+
+    @classmethod
+    def fit(cls, examples: Iterable[Example]) -> Gazetteer:
+        """Collect the strings of the gold spans; examples without an extraction as gold are passed over."""
+        labelled = [(example.text, example.gold) for example in examples if isinstance(example.gold, Extraction)]
+        votes: dict[str, Counter[str]] = {}
+        places: Counter[str] = Counter()
+        for _, gold in labelled:
+            for span in gold.spans:
+                votes.setdefault(span.text, Counter())[span.type] += 1
+            places.update(text for _, _, text in {(span.start, span.end, span.text) for span in gold.spans})
+        lengths = _index_lengths(votes)
+        occurrences: Counter[str] = Counter()
+        for text, _ in labelled:
+            for start in range(len(text)):
+                occurrences.update(_strings_at(text, start, lengths, votes))
+        known = (string for string in votes if 2 * places[string] >= occurrences[string])
+        return cls({string: votes[string].most_common(1)[0][0] for string in known})
+
+    def predict(self, text: str) -> Extraction:
+        """The known strings of `text`."""
+        spans = []
+        start = 0
+        while start < len(text):
+            string = next(_strings_at(text, start, self._lengths, self._types), None)
+            if string is None:
+                start += 1
+            else:
+                spans.append(Span(self._types[string], string, start, start + len(string)))
+                start += len(string)
+        return Extraction(tuple(spans))
+
+
+def seen_share(train: Iterable[Extraction], test: Iterable[Extraction]) -> float | None:
+    """Share of the test mentions whose string is a mention in train, of whatever type; None where test has no mention."""
+    seen = {span.text for annotation in train for span in annotation.spans}
+    mentions = [span.text for annotation in test for span in annotation.spans]
+    return sum(text in seen for text in mentions) / len(mentions) if mentions else None
+
+
+def _index_lengths(strings: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """For each first character the lengths of the strings that begin with it, the longest first."""
+    lengths: dict[str, set[int]] = {}
+    for string in strings:
+        lengths.setdefault(string[0], set()).add(len(string))
+    return {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
+
+
+def _strings_at(text: str, start: int, lengths: Mapping[str, tuple[int, ...]], strings: Mapping[str, object]) -> Iterator[str]:
+    """The `strings` that stand at `start`, the longest first."""
+    for length in lengths.get(text[start], ()):
+        string = text[start : start + length]
+        if len(string) == length and string in strings:
+            yield string

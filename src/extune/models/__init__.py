@@ -1,0 +1,1 @@
+"""Bases, adapters and their files: found, checked, loaded and saved."""

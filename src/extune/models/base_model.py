@@ -1,0 +1,209 @@
+"""Bases: found by name, checked before anything of them is run, hashed and loaded.
+
+In: `base.model` of a recipe or contract. Out: a folder, a tokenizer, a model. It knows nothing about adapters and prompts.
+Code that a model folder brings along is never run and weights are only read from safetensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.errors import ModelError, RecipeError
+from extune.files import hash_file, hash_text
+
+EMBEDDED = "embedded"
+
+
+def resolve_base(name: str) -> Path:
+    """The folder of the base called `name`.
+
+    Args:
+        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout.
+
+    Raises:
+        RecipeError: there is no such folder.
+    """
+    if name == EMBEDDED:
+        return Path(str(files("extune").joinpath("shipped", "base")))
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise RecipeError(
+            f"base {name!r} is {'a file' if folder.exists() else 'not a folder here'}",
+            where="base.model",
+            expected=f"{EMBEDDED!r} or a local folder in Hugging Face layout; names of a model hub are not supported yet",
+            fix="download the model and name its folder, or use base.model=embedded",
+        )
+    return folder
+
+
+def choose_device(requested: str | None) -> str:
+    """`requested`, or the fastest device here: cuda, then mps, then cpu.
+
+    Raises:
+        RecipeError: the requested device does not exist here.
+    """
+    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
+    if requested is None:
+        return available[0]
+    kind, _, index = requested.partition(":")
+    exists = kind in available and (
+        not index or (index.isdigit() and (kind != "cuda" or int(index) < torch.cuda.device_count()))
+    )
+    if not exists:
+        raise RecipeError(
+            f"device {requested!r} is not available",
+            where="--device",
+            expected=f"one of {', '.join(available)}",
+            fix=f"--device {available[0]}, or leave it out",
+        )
+    return requested
+
+
+def choose_dtype(requested: str, device: str) -> str:
+    """`requested`, or for `auto` what computes fast and exactly enough on `device`.
+
+    `auto` is bfloat16 on GPUs that compute it natively and float32 everywhere else: on a CPU greedy answers should not
+    depend on which other texts are in the batch, and only some CPUs multiply bfloat16 faster than float32.
+    """
+    if requested != "auto":
+        return requested
+    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float32"
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`.
+
+    Raises:
+        ModelError: there is none, it needs code of its own, or it cannot be read.
+    """
+    _refuse_code(folder / "tokenizer_config.json")
+    if not (folder / "tokenizer.json").is_file():
+        raise ModelError(
+            "tokenizer.json is missing",
+            where=str(folder),
+            expected="a fast tokenizer in Hugging Face layout",
+            fix="save it there with AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+        )
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare Exception for files that it cannot read
+        raise ModelError(
+            f"the tokenizer cannot be read: {_first_line(error)}",
+            where=str(folder),
+            expected="a fast tokenizer in Hugging Face layout",
+            fix="copy tokenizer.json and tokenizer_config.json again from their origin",
+        ) from error
+
+
+def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
+    """The model in `folder`, in evaluation mode.
+
+    Args:
+        folder: from `resolve_base`, or any folder in Hugging Face layout with safetensors.
+        dtype: `float32`, `bfloat16` or `float16`.
+        device: from `choose_device`.
+
+    Raises:
+        ModelError: no config, no safetensors, a corrupted file, an unknown architecture, or code of its own.
+    """
+    require_safetensors(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise ModelError(
+            f"the model cannot be loaded: {_first_line(error)}",
+            where=str(folder),
+            expected="a causal language model whose architecture transformers knows",
+            fix="check config.json, and that every safetensors file belongs to this model",
+        ) from error
+    return model.to(device).eval()
+
+
+def require_safetensors(folder: Path) -> None:
+    """Raise a ModelError where `folder` is not a model that can be read without running code from it."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ModelError(
+            "config.json is missing",
+            where=str(folder),
+            expected="a model in Hugging Face layout",
+            fix="name the folder that holds config.json and the *.safetensors files",
+        )
+    _refuse_code(config)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        found = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weight files"
+        raise ModelError(
+            f"no safetensors files, found {found}",
+            where=str(folder),
+            expected="weights as *.safetensors; pickled ones can run code and are not read",
+            fix="convert them with the transformers library: model.save_pretrained(folder)",
+        )
+    for path in weights:
+        _require_intact(path)
+
+
+def hash_base(folder: Path) -> str:
+    """SHA-256 over name, size and SHA-256 of config.json and of every safetensors file, hexadecimal."""
+    require_safetensors(folder)
+    digest = hashlib.sha256()
+    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        digest.update(f"{path.name} {path.stat().st_size} {hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of everything that decides which ids a text gets, hexadecimal; the same after saving and loading."""
+    definition: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    for state in ("padding", "truncation"):  # left behind by whoever called the tokenizer last
+        definition.pop(state, None)
+    return hash_text(json.dumps(definition, ensure_ascii=False, sort_keys=True))
+
+
+def _refuse_code(config: Path) -> None:
+    if not config.is_file():
+        return
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(
+            f"is not JSON: {_first_line(error)}",
+            where=str(config),
+            expected="a model in Hugging Face layout",
+            fix="copy the file again from its origin",
+        ) from error
+    if isinstance(settings, dict) and "auto_map" in settings:
+        raise ModelError(
+            "auto_map asks for Python code that the model folder brings along",
+            where=str(config),
+            expected="an architecture that transformers itself contains; code from model folders is never run",
+            fix="use a base without auto_map (for most families there is a converted one)",
+        )
+
+
+def _require_intact(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as weights:
+            weights.keys()
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"the file is corrupted: {_first_line(error)}",
+            where=str(path),
+            expected="an intact safetensors file",
+            fix="copy the file again from its origin",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

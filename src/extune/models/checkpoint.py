@@ -1,0 +1,135 @@
+"""Trained weights and their tokenizer in a run directory. In: a trained model. Out: `adapter/` or `model/`, and back.
+
+It knows nothing about training. Everything is safetensors; a folder is complete or absent.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.errors import ModelError, RunError
+from extune.models.adapters import load_adapter
+from extune.models.base_model import (
+    EMBEDDED,
+    hash_base,
+    hash_tokenizer,
+    load_base,
+    load_tokenizer,
+    resolve_base,
+)
+from extune.runs.contract import Contract
+
+
+def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
+    """Write what was trained into the run and say where: `adapter` (PEFT layout) or `model` (Hugging Face layout)."""
+    if isinstance(model, PeftModel):
+        config = model.peft_config["default"]
+        if Path(str(config.base_model_name_or_path)) == resolve_base(EMBEDDED):
+            config.base_model_name_or_path = EMBEDDED  # the folder of this machine's installation means nothing elsewhere
+        with _complete_folder(run / "adapter") as folder:
+            model.save_pretrained(folder, save_embedding_layers=False)
+            (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+        return "adapter"
+    with _complete_folder(run / "model") as folder:
+        model.save_pretrained(folder)
+    return "model"
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, run: Path) -> None:
+    """Write the tokenizer into `run/tokenizer`."""
+    with _complete_folder(run / "tokenizer") as folder:
+        tokenizer.save_pretrained(folder)
+
+
+def load_run_tokenizer(run: Path, contract: Contract) -> PreTrainedTokenizerBase:
+    """The run's own tokenizer, checked against the contract.
+
+    Raises:
+        RunError: it is missing.
+        ModelError: it is not the one that the contract was made with.
+    """
+    folder = run / "tokenizer"
+    if not folder.is_dir():
+        raise RunError(
+            "the folder tokenizer/ is missing",
+            where=str(run),
+            expected="a complete run directory",
+            fix="copy the run directory again, or train again",
+        )
+    tokenizer = load_tokenizer(folder)
+    require_tokenizer(tokenizer, contract, str(folder))
+    return tokenizer
+
+
+def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel | PeftModel:
+    """The run's model on `device`, in evaluation mode; a base is checked against the contract before it is used.
+
+    Raises:
+        RunError: the weights are missing or corrupted.
+        RecipeError: the base is not on this machine.
+        ModelError: the base is not the one that the contract was made with.
+    """
+    if contract.weights == "model":
+        if not (run / "model").is_dir():
+            raise RunError(
+                "the folder model/ is missing",
+                where=str(run),
+                expected="a complete run directory",
+                fix="copy the run directory again, or train again",
+            )
+        return load_base(run / "model", contract.dtype, device)
+    model = load_base(require_base(contract), contract.dtype, device)
+    return load_adapter(model, run / "adapter").eval() if contract.weights == "adapter" else model
+
+
+def require_base(contract: Contract) -> Path:
+    """The folder of the contract's base.
+
+    Raises:
+        RecipeError: it is not on this machine.
+        ModelError: its weights are not those that the contract was made with.
+    """
+    folder = resolve_base(contract.base)
+    if hash_base(folder) != contract.base_hash:
+        raise ModelError(
+            f"base {contract.base!r} is not the one that this run was trained on",
+            where=str(folder),
+            expected=f"weights with SHA-256 {contract.base_hash[:12]}...",
+            fix="put the original base back, or train again"
+            + (f" (the run was trained with extune {contract.extune_version})" if contract.base == EMBEDDED else ""),
+        )
+    return folder
+
+
+def require_tokenizer(tokenizer: PreTrainedTokenizerBase, contract: Contract, where: str) -> None:
+    """Raise a ModelError where the tokenizer is not the one that the contract was made with."""
+    if hash_tokenizer(tokenizer) != contract.tokenizer_hash:
+        raise ModelError(
+            "the tokenizer is not the one that this run was trained with",
+            where=where,
+            expected=f"a tokenizer with SHA-256 {contract.tokenizer_hash[:12]}...",
+            fix="copy the run directory again, or train again",
+        )
+
+
+@contextmanager
+def _complete_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of `folder` on success and is removed on error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,1 @@
+"""Text becomes predictions: encoder, engine, parsing and alignment behind one class."""

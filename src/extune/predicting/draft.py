@@ -1,0 +1,87 @@
+"""A contract before there is a run. In: a recipe and its base. Out: the contract that training and dry runs obey alike.
+
+It describes the untrained base; training replaces `weights` when there are some.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from extune.engines.engine import DecodingOptions
+from extune.models.base_model import choose_device, choose_dtype, hash_base, hash_tokenizer, load_tokenizer, resolve_base
+from extune.predicting.open import open_base
+from extune.predicting.predictor import Predictor
+from extune.prompts.formats import build_format
+from extune.prompts.messages import PROMPT_VERSION
+from extune.prompts.templates import choose_template
+from extune.recipe.sections import Recipe
+from extune.runs.contract import Contract
+from extune.runs.manifest import installed_version
+from extune.tokens.encode import stop_token_ids
+
+
+def draft_contract(
+    recipe: Recipe, base: Path, tokenizer: PreTrainedTokenizerBase, *, dtype: str = "auto", base_hash: str = ""
+) -> Contract:
+    """Everything that inference with this recipe's model will obey.
+
+    Args:
+        recipe: what the user wants.
+        base: folder of the base that the recipe names.
+        tokenizer: of that base.
+        dtype: in which inference holds the base.
+        base_hash: from `hash_base`; hashing a large base takes a while, so dry runs leave it empty.
+
+    Raises:
+        ModelError: nothing in the base says where an answer ends.
+    """
+    return Contract(
+        extune_version=installed_version("extune") or "0+unknown",
+        name=recipe.name,
+        task=recipe.task,
+        format=recipe.prompt.format,
+        format_version=build_format(recipe.prompt.format).version,
+        prompt_version=PROMPT_VERSION,
+        language=recipe.prompt.language,
+        chat_template=choose_template(tokenizer.chat_template),
+        max_input_tokens=recipe.prompt.max_input_tokens,
+        max_answer_tokens=recipe.prompt.max_answer_tokens,
+        on_too_long=recipe.data.on_too_long,
+        window_overlap=recipe.data.window_overlap,
+        constrain=recipe.prompt.constrain,
+        stop_token_ids=stop_token_ids(tokenizer, _generation_config(base)),
+        base=recipe.base.model,
+        base_hash=base_hash,
+        tokenizer_hash=hash_tokenizer(tokenizer),
+        dtype=dtype,
+        weights="base",
+    )
+
+
+def _generation_config(base: Path) -> GenerationConfig | None:
+    if not (base / "generation_config.json").is_file():
+        return None
+    return GenerationConfig.from_pretrained(base, local_files_only=True)
+
+
+def open_untrained(recipe: Recipe, base: str, device: str | None = None, options: DecodingOptions | None = None) -> Predictor:
+    """The predictor of an untrained base for the task, format and budgets of a recipe.
+
+    Args:
+        recipe: whose base is not looked at.
+        base: `embedded` or a local folder.
+        device: None takes the fastest one here.
+        options: None is greedy decoding.
+
+    Raises:
+        RecipeError: the base or the device does not exist here.
+        ModelError: the base is incomplete.
+    """
+    changed = recipe.model_copy(update={"base": recipe.base.model_copy(update={"model": base})})
+    folder = resolve_base(base)
+    chosen = choose_device(device)
+    dtype = choose_dtype(recipe.base.dtype, chosen)
+    contract = draft_contract(changed, folder, load_tokenizer(folder), dtype=dtype, base_hash=hash_base(folder))
+    return open_base(contract, chosen, options)

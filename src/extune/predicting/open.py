@@ -1,0 +1,105 @@
+"""Wires predictors: from a run directory, from an untrained base, from a model that is being trained.
+
+In: a run or a contract. Out: a `Predictor`. Nothing but the contract decides how texts are asked about.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.data.windows import assign_gold, split_windows
+from extune.engines.engine import DecodingOptions
+from extune.engines.transformers_engine import TransformersEngine
+from extune.errors import RecipeError, RunError
+from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
+from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
+from extune.predicting.predictor import Predictor
+from extune.prompts.formats import build_format
+from extune.prompts.messages import PROMPT_VERSION
+from extune.runs.contract import Contract, read_contract
+from extune.tokens.encode import Encoder
+
+ENGINES = ("transformers",)
+
+
+def load_predictor(
+    run: Path | str, engine: str = "transformers", device: str | None = None, options: DecodingOptions | None = None
+) -> Predictor:
+    """The predictor of a trained run.
+
+    Args:
+        run: a directory with `contract.json`.
+        engine: one of `ENGINES`.
+        device: None takes the fastest one here.
+        options: None is greedy decoding.
+
+    Raises:
+        RunError: a file of the run is missing, foreign or corrupted.
+        ModelError: the base or the tokenizer is not the one that the run was trained with.
+        RecipeError: the engine, the device or the base does not exist here.
+    """
+    _require_engine(engine)
+    run = Path(run)
+    contract = read_contract(run)
+    _require_versions(run, contract)
+    chosen = choose_device(device)
+    tokenizer = load_run_tokenizer(run, contract)
+    return build_predictor(load_weights(run, contract, chosen), tokenizer, contract, options)
+
+
+def open_base(contract: Contract, device: str | None = None, options: DecodingOptions | None = None) -> Predictor:
+    """The predictor of a base that nothing was trained on.
+
+    Args:
+        contract: from `draft_contract`.
+        device: None takes the fastest one here.
+        options: None is greedy decoding.
+
+    Raises:
+        ModelError: the base is incomplete, or its tokenizer is not the contract's.
+        RecipeError: the device or the base does not exist here.
+    """
+    folder = resolve_base(contract.base)
+    tokenizer = load_tokenizer(folder)
+    require_tokenizer(tokenizer, contract, str(folder))
+    return build_predictor(load_base(folder, contract.dtype, choose_device(device)), tokenizer, contract, options)
+
+
+def build_predictor(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    contract: Contract,
+    options: DecodingOptions | None = None,
+) -> Predictor:
+    """The predictor of a model in memory, for example the one that is being trained; it always uses the current weights."""
+    engine = TransformersEngine(model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens)
+    return Predictor(build_encoder(tokenizer, contract), engine, options or DecodingOptions())
+
+
+def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> Encoder:
+    """An encoder that can make windows."""
+    return Encoder(tokenizer, contract, split_windows=split_windows, assign_gold=assign_gold)
+
+
+def _require_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise RecipeError(
+            f"unknown engine {engine!r}", where="--engine", expected="one of " + ", ".join(ENGINES), fix="--engine transformers"
+        )
+
+
+def _require_versions(run: Path, contract: Contract) -> None:
+    """Refuse a run whose prompts or answers this extune would write differently."""
+    expected = {"prompt_version": PROMPT_VERSION, "format_version": build_format(contract.format).version}
+    for key, version in expected.items():
+        found = getattr(contract, key)
+        if found != version:
+            raise RunError(
+                f"{key} is {found}, this extune writes version {version}",
+                where=str(run / "contract.json"),
+                expected="a run whose prompts and answers this extune writes in the same way",
+                fix=f"predict with extune {contract.extune_version}, or train again",
+            )

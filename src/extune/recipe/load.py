@@ -1,0 +1,132 @@
+"""A recipe from YAML plus `section.key=value`, and back to YAML.
+
+In: a shipped name or a file, and overrides. Out: a frozen `Recipe`. It reads nothing but that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from extune.errors import RecipeError
+from extune.files import read_text
+from extune.recipe.explain import KeyPath, explain_validation, section_fields, suggest
+from extune.recipe.sections import Recipe
+from extune.recipe.shipped import find_recipe, list_recipes
+from extune.recipe.yaml_text import parse_value, parse_yaml
+
+
+def load_recipe(name_or_path: str | Path, *overrides: str) -> Recipe:
+    """Read, override and check a recipe.
+
+    Args:
+        name_or_path: a shipped name (`extune recipe list`), or a .yaml file; its stem is the default of `name`.
+        overrides: `section.key=value` each; `section.key=` and `null` mean None, `[a, b]` and `{a: b}` are lists and mappings.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, an unknown or duplicate key, a value of the wrong type, or a bad override.
+    """
+    path = _find(name_or_path)
+    source = str(name_or_path)
+    content, lines = parse_yaml(read_text(path), source)
+    values = _require_mapping(content, source)
+    values.setdefault("name", path.stem)
+    places = {key: f"{source}:{line}" for key, line in lines.items()}
+    for override in overrides:
+        key = _apply_override(values, override)
+        places[key] = override
+    return _build(values, places, source)
+
+
+def recipe_from_values(values: dict[str, Any], source: str = "recipe") -> Recipe:
+    """Check plain values such as those of a parsed YAML text.
+
+    Raises:
+        RecipeError: as in `load_recipe`.
+    """
+    return _build(values, {}, source)
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Complete YAML that `load_recipe` reads back as the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
+
+
+def find_changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
+    """`section.key: old -> new` for every key in which two recipes differ."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    return tuple(_changes(old, new, ""))
+
+
+def _changes(old: Any, new: Any, prefix: str) -> Iterable[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _changes(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key)
+    elif old != new:
+        yield f"{prefix}: {old!r} -> {new!r}"
+
+
+def _build(values: dict[str, Any], places: dict[KeyPath, str], source: str) -> Recipe:
+    written = {name: section for name, section in values.items() if section is not None}
+    try:
+        return Recipe.model_validate(written)
+    except ValidationError as error:
+        raise explain_validation(error, written, places, source) from None
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = find_recipe(str(name_or_path))
+    if path.suffix not in (".yaml", ".yml") and path.name == str(name_or_path) and shipped.is_file():
+        return shipped
+    names = list_recipes()
+    guess = suggest(str(name_or_path), names)
+    raise RecipeError(
+        "is a folder" if path.is_dir() else "no such recipe",
+        where=str(name_or_path),
+        expected="a .yaml file, or a shipped recipe: " + ", ".join(names),
+        fix=f"did you mean {guess}?" if guess else "check the path, or write a new one: extune recipe new NAME",
+    )
+
+
+def _require_mapping(content: Any, source: str) -> dict[str, Any]:
+    if isinstance(content, dict):
+        return content
+    raise RecipeError(
+        "is empty" if content is None else "is not a mapping",
+        where=source,
+        expected="sections such as task, data and training",
+        fix="write one to start from: extune recipe new NAME",
+    )
+
+
+def _apply_override(values: dict[str, Any], override: str) -> KeyPath:
+    """Set the value in place; the third part of a key, dots included, is a name in a mapping such as `task.types`."""
+    key, equals, text = override.partition("=")
+    path = tuple(key.strip().split(".", 2))
+    if not equals or not all(path):
+        raise RecipeError(
+            f"cannot read the override {override!r}",
+            expected="section.key=value",
+            fix="for example training.learning_rate=1e-4",
+        )
+    place = values
+    for depth, part in enumerate(path[:-1]):
+        if place.get(part) is None:
+            place[part] = {}
+        if not isinstance(place[part], dict):
+            raise RecipeError(
+                f"{'.'.join(path[: depth + 1])} is not a section",
+                where=override,
+                expected="one of " + ", ".join(section_fields(path[:depth])),
+                fix="section.key=value",
+            )
+        place = place[part]
+    place[path[-1]] = parse_value(text, override)
+    return path

@@ -1,0 +1,1 @@
+"""Pages and pictures that people read. They show scores and never compute one."""

@@ -1,0 +1,185 @@
+"""`log.jsonl` becomes `curves.svg`: loss, dev score and learning rate over the optimizer steps.
+
+In: lines such as `{"step": 10, "loss": 0.7, "learning_rate": 2e-4}` and `{"step": 100, "dev_f1": 0.8}`. Out: one picture that
+needs nothing else and follows the reader's light or dark mode. It knows nothing about training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+from extune.files import read_text, write_text
+
+_WIDTH, _LEFT, _RIGHT = 760, 72, 24  # pixels, as all lengths here
+_PANEL, _TITLE, _GAP = 170, 26, 22
+_BOTTOM = 34
+_STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #1f2328 }
+.back { fill: #ffffff } .grid { stroke: #d8dee4 } .train { stroke: #6e7781 } .dev { stroke: #0969da }
+.line { fill: none; stroke-width: 1.8; stroke-linejoin: round } .dot { stroke: none }
+.dot.dev { fill: #0969da } .dot.train { fill: #6e7781 } .best { fill: none; stroke-width: 1.5 }
+@media (prefers-color-scheme: dark) {
+text { fill: #9198a1 } .title { fill: #f0f6fc } .back { fill: #0d1117 } .grid { stroke: #30363d }
+.train { stroke: #9198a1 } .dev { stroke: #58a6ff } .dot.dev { fill: #58a6ff } .dot.train { fill: #9198a1 } }
+"""
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Points of one figure by step; `style` is `train` or `dev`."""
+
+    name: str
+    style: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Series that share a scale; `from_zero` makes the scale begin there."""
+
+    title: str
+    from_zero: bool
+    series: tuple[_Series, ...]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A linear scale from values to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def place(self, value: float) -> float:
+        """Pixel of a value."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, count: int, least: float = 0.0) -> list[float]:
+        """About `count` round values inside the scale, at least `least` apart."""
+        step = _round_step(max((self.high - self.low) / count, least))
+        first = math.ceil(self.low / step - 1e-9)
+        return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Read the log of a training and write the picture, atomically.
+
+    Steps that were logged twice (a resumed training repeats some) count with their last line. Values that are not finite are
+    left out; so are lines that are no JSON object (a machine went down while writing), and the picture says how many.
+    """
+    rows, unreadable = _read_rows(read_text(log))
+    panels = [
+        _Panel("loss", True, (_collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev"))),
+        _Panel("dev F1", False, (_collect(rows, "dev_f1", "dev", "dev F1"),)),
+        _Panel("learning rate", True, (_collect(rows, "learning_rate", "train", "learning rate"),)),
+    ]
+    filled = [replace(panel, series=tuple(one for one in panel.series if one.points)) for panel in panels]
+    write_text(picture, _draw([panel for panel in filled if panel.series], unreadable))
+
+
+def _read_rows(text: str) -> tuple[list[Mapping[str, object]], int]:
+    rows: list[Mapping[str, object]] = []
+    unreadable = 0
+    for line in filter(str.strip, text.split("\n")):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            unreadable += 1
+    return rows, unreadable
+
+
+def _collect(rows: Sequence[Mapping[str, object]], key: str, style: str, name: str) -> _Series:
+    points = {}
+    for row in rows:
+        step, value = row.get("step"), row.get(key)
+        if isinstance(step, int | float) and isinstance(value, int | float) and math.isfinite(step) and math.isfinite(value):
+            points[float(step)] = float(value)
+    return _Series(name, style, tuple(sorted(points.items())))
+
+
+def _draw(panels: Sequence[_Panel], unreadable: int) -> str:
+    """The whole picture. Panels share the axis of steps."""
+    each = _TITLE + _PANEL + _GAP
+    height = max(len(panels), 0.5) * each + _BOTTOM
+    body = []
+    if panels:
+        last = max(step for panel in panels for one in panel.series for step, _ in one.points)
+        across = _Axis(0, max(last, 1), _LEFT, _WIDTH - _RIGHT)
+        for number, panel in enumerate(panels):
+            body += _draw_panel(panel, across, number * each + _TITLE)
+        bottom = len(panels) * each - _GAP
+        for tick in across.ticks(8, least=1):
+            body.append(_text(across.place(tick), bottom + 18, f"{tick:g}", "middle"))
+        body.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 36, "optimizer step", "middle"))
+    else:
+        body.append(_text(_WIDTH / 2, height / 2, "nothing was logged", "middle"))
+    if unreadable:
+        body.append(_text(_WIDTH - _RIGHT, height - 8, f"unreadable lines left out: {unreadable}", "end"))
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" '
+        'role="img" aria-label="training curves">'
+    )
+    back = '<rect class="back" width="100%" height="100%"/>'
+    return "\n".join([head, f"<style>{_STYLE}</style>", back, *body, "</svg>"]) + "\n"
+
+
+def _draw_panel(panel: _Panel, across: _Axis, top: float) -> list[str]:
+    values = [value for one in panel.series for _, value in one.points]
+    up = _Axis(*_scale(min(values), max(values), panel.from_zero), top + _PANEL, top)
+    drawn = [_text(_LEFT, top - 9, panel.title, "start", "title")]
+    if len(panel.series) > 1:
+        names = " · ".join(f'<tspan class="dot {one.style}">{escape(one.name)}</tspan>' for one in panel.series)
+        drawn.append(f'<text x="{_WIDTH - _RIGHT}" y="{top - 9:g}" text-anchor="end">{names}</text>')
+    for tick in up.ticks(4):
+        y = up.place(tick)
+        drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        drawn.append(_text(_LEFT - 8, y + 4, f"{tick:.6g}", "end"))
+    for one in panel.series:
+        drawn += _draw_series(one, across, up)
+    return drawn
+
+
+def _draw_series(series: _Series, across: _Axis, up: _Axis) -> list[str]:
+    """A line; dots where it is a dev series or too short for a line; a ring and the value at the best dev score."""
+    places = [(across.place(step), up.place(value)) for step, value in series.points]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    drawn = [f'<polyline class="line {series.style}" points="{path}"/>']
+    if series.style == "dev" or len(places) == 1:
+        drawn += [f'<circle class="dot {series.style}" cx="{x:.1f}" cy="{y:.1f}" r="2.8"/>' for x, y in places]
+    if series.name == "dev F1":
+        best = max(range(len(places)), key=lambda number: series.points[number][1])
+        x, y = places[best]
+        step, value = series.points[best]
+        anchor = "end" if x > _WIDTH / 2 else "start"
+        drawn.append(f'<circle class="best dev" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
+        drawn.append(_text(x, y + 22, f"best {value:.4f} at step {step:g}", anchor, "title"))
+    return drawn
+
+
+def _text(x: float, y: float, content: str, anchor: str, style: str = "") -> str:
+    styled = f' class="{style}"' if style else ""
+    return f'<text{styled} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'
+
+
+def _scale(low: float, high: float, from_zero: bool) -> tuple[float, float]:
+    """The ends of a scale: a little beyond the values, or from zero; never the same."""
+    if from_zero and low >= 0:
+        return 0.0, high * 1.06 or 1.0
+    margin = (high - low) * 0.06 or abs(high) / 2 or 0.5
+    return low - margin, high + margin
+
+
+def _round_step(rough: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is at least `rough`."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))

@@ -1,0 +1,58 @@
+"""`extune report`: the reports of an evaluation, written again from its predictions and gold. No model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from extune.data.readers import read_examples
+from extune.data.writers import read_predictions
+from extune.domain.annotation import Extraction
+from extune.errors import RunError
+from extune.evaluation.metrics import ExtractionScore, score_extraction
+from extune.reporting.page import write_report, write_seed_report
+from extune.runs.run_dir import RunDir, read_json
+
+
+def report(run: RunDir | Path | str, split: str = "test", engine: str = "transformers") -> tuple[Path, ...]:
+    """Score and draw again what `extune evaluate` left behind; returns the folders that were written.
+
+    Raises:
+        RunError: this split was never evaluated with this engine, or a file of it is missing or corrupted.
+        DataError: predictions or gold have a wrong row.
+    """
+    folder = run if isinstance(run, RunDir) else RunDir(Path(run))
+    runs = folder.seed_runs() or (folder,)
+    scores = {one.path.name: _write_again(one, one.scores(split, engine)) for one in runs}
+    folders = [one.scores(split, engine) for one in runs]
+    if folder.seed_runs():
+        together = folder.scores(split, engine)
+        write_seed_report(together, scores=scores, meta=_read_meta(together))
+        folders.append(together)
+    return tuple(folders)
+
+
+def _write_again(run: RunDir, folder: Path) -> ExtractionScore:
+    meta = _read_meta(folder)
+    examples = read_examples(folder / "gold.jsonl", reader="spans").examples
+    predictions = read_predictions(folder / "predictions.jsonl")
+    score = score_extraction(
+        {example.id: example.gold for example in examples if isinstance(example.gold, Extraction)},
+        {key: one.annotation for key, one in predictions.items() if isinstance(one.annotation, Extraction)},
+        tuple(getattr(run.contract().task, "names", ())),
+        {key: one.problems for key, one in predictions.items()},
+    )
+    documents = [(example, predictions[example.id]) for example in examples]
+    write_report(folder, score=score, meta=meta, documents=documents)
+    return score
+
+
+def _read_meta(folder: Path) -> dict[str, object]:
+    meta = read_json(folder / "report.json").get("meta")
+    if isinstance(meta, dict):
+        return meta
+    raise RunError(
+        "meta is missing",
+        where=str(folder / "report.json"),
+        expected="a report of extune",
+        fix="extune evaluate writes it again",
+    )

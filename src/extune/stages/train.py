@@ -1,0 +1,242 @@
+"""`extune train`: a recipe becomes a run directory.
+
+In: a recipe, and examples where they do not come from files. Out: a finished run. Everything is written atomically and the
+contract last, so an interrupted run never looks finished and `resume` continues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from rich.console import Console
+from transformers import PreTrainedModel, set_seed
+
+from extune.data.checks import count_open_occurrences, require_unique_ids
+from extune.data.readers import ReadResult
+from extune.data.splits import find_split, read_split
+from extune.domain.annotation import Extraction
+from extune.domain.example import Example
+from extune.errors import RunError
+from extune.evaluation.metrics import score_extraction
+from extune.files import write_json, write_text
+from extune.models.adapters import add_adapter
+from extune.models.base_model import choose_device, hash_base, load_base, load_tokenizer, resolve_base
+from extune.models.checkpoint import save_tokenizer, save_weights
+from extune.predicting.draft import draft_contract
+from extune.predicting.open import build_encoder, build_predictor
+from extune.recipe.load import dump_recipe, find_changes
+from extune.recipe.sections import Recipe
+from extune.reporting.curves import draw_curves
+from extune.runs.contract import Contract, write_contract
+from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
+from extune.runs.run_dir import RunDir
+from extune.tokens.encode import EncodedRow, Encoder
+from extune.training.batches import BatchCollator, target_losses
+from extune.training.precision import choose_precision
+from extune.training.preflight import to_device
+from extune.training.trainer import ScoreDev, TrainingSetup, train_model
+
+_RUNS = Path("runs")
+_LOSS_TOKENS = 4096  # of one batch when only the dev loss is computed
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What was read of one split, and where."""
+
+    examples: tuple[Example, ...]
+    file: str | None
+    path: Path | None
+    result: ReadResult | None
+
+
+def train(
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    train: Sequence[Example] | None = None,
+    dev: Sequence[Example] | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> RunDir:
+    """Train once, or once per seed of `training.seeds` into a folder `seed-N` each.
+
+    Args:
+        recipe: what to train.
+        out: the run directory; None: `runs/` and the recipe's name.
+        train: training examples instead of the file of `data.train`.
+        dev: dev examples instead of the file of `data.dev`.
+        resume: continue an interrupted run from its last checkpoint; a run that does not exist yet is begun.
+        console: shows a progress bar; None shows nothing.
+
+    Raises:
+        RunError: the directory exists and `resume` is not given, or it belongs to another recipe.
+        ExtuneError: recipe or data are wrong, or the training fails.
+    """
+    run = RunDir(Path(out) if out is not None else _RUNS / recipe.name)
+    given = {"train": train, "dev": dev}
+    _require_place(run, recipe, resume)
+    seeds = recipe.training.seeds
+    if not seeds:
+        _train_once(recipe, run, given, resume, console)
+        return run
+    for seed in seeds:
+        one = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed, "seeds": ()})})
+        part = run.seed_run(seed)
+        _require_place(part, one, resume)
+        _train_once(one, part, given, resume, console)
+        write_text(run.recipe_file, dump_recipe(recipe))
+    write_json(run.summary_file, {"name": recipe.name, "seeds": list(seeds)})
+    return run
+
+
+def _require_place(run: RunDir, recipe: Recipe, resume: bool) -> None:
+    """Raise where the directory holds something that this training would overwrite."""
+    if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
+        return
+    if not resume:
+        raise RunError(
+            "exists already",
+            where=str(run.path),
+            expected="a directory that does not exist yet",
+            fix="--resume continues or keeps this run, --out DIR makes another",
+        )
+    if not run.recipe_file.is_file():
+        if run.path.is_dir() and all(path.name.startswith("seed-") for path in run.path.iterdir()):
+            return
+        raise RunError(
+            "holds no recipe.yaml, so there is nothing to resume",
+            where=str(run.path),
+            expected="a directory made by `extune train`",
+            fix="--out DIR makes a new run",
+        )
+    changes = find_changes(run.recipe(), recipe)
+    if changes:
+        raise RunError(
+            "was begun with another recipe: " + "; ".join(changes),
+            where=str(run.path),
+            expected="the recipe of the run, unchanged",
+            fix=f"extune train {run.recipe_file} --out {run.path} --resume, or another --out for the changed recipe",
+        )
+
+
+def _train_once(
+    recipe: Recipe, run: RunDir, given: Mapping[str, Sequence[Example] | None], resume: bool, console: Console | None
+) -> None:
+    if run.is_finished:
+        return
+    started = now()
+    splits = {name: split for name in ("train", "dev") if (split := _read(recipe, name, given[name])) is not None}
+    device = choose_device(None)
+    precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
+    base = resolve_base(recipe.base.model)
+    tokenizer = load_tokenizer(base)
+    contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base))
+    encoders = {name: build_encoder(tokenizer, contract) for name in splits}
+    rows = _encode(splits, encoders)
+    write_text(run.recipe_file, dump_recipe(recipe))
+    set_seed(recipe.training.seed)  # the fresh adapter's weights are random
+    model = add_adapter(load_base(base, contract.dtype, device), recipe.adapter)
+    score_dev = None
+    if "dev" in splits:
+        score_dev = _build_score_dev(recipe, model, contract, encoders["dev"], splits["dev"].examples)
+    setup = TrainingSetup(recipe.training, recipe.selection, precision.autocast)
+    try:
+        result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
+    except Exception:
+        _remove_unbegun(run)
+        raise
+    contract = contract.model_copy(update={"weights": save_weights(model, run.path)})
+    save_tokenizer(tokenizer, run.path)
+    draw_curves(run.log, run.curves)
+    write_manifest(
+        run.manifest_file,
+        seed=recipe.training.seed,
+        device=device,
+        started=started,
+        splits={name: _describe(splits[name], encoders[name]) for name in splits},
+        training=asdict(result) | {"log": result.log.name, "rows": len(rows)},
+    )
+    write_contract(run.path, contract)
+
+
+def _remove_unbegun(run: RunDir) -> None:
+    """Free the place of a training that failed before its first checkpoint: there is nothing to resume."""
+    if any(run.checkpoints.glob("*")):
+        return
+    for file in (run.recipe_file, run.log):
+        file.unlink(missing_ok=True)
+    for folder in (run.checkpoints, run.path):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _build_score_dev(
+    recipe: Recipe, model: PreTrainedModel | PeftModel, contract: Contract, encoder: Encoder, examples: Sequence[Example]
+) -> ScoreDev:
+    """What training calls to know how good the model is: the same predictor and the same score as afterwards."""
+    chosen = examples[: recipe.selection.dev_limit]
+    gold = {example.id: example.gold for example in chosen if isinstance(example.gold, Extraction)}
+    predictor = build_predictor(model, encoder.tokenizer, contract)
+
+    def score() -> dict[str, float]:
+        if recipe.selection.metric == "loss":
+            return {"loss": _mean_loss(model, [row for example in chosen for row in predictor.encoder.encode_rows(example)])}
+        predictions = {prediction.example_id: prediction for prediction in predictor.predict_many(chosen)}
+        found = {key: one.annotation for key, one in predictions.items() if isinstance(one.annotation, Extraction)}
+        problems = {key: one.problems for key, one in predictions.items()}
+        micro = score_extraction(gold, found, encoder.task.names, problems, resamples=0).micro
+        return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+
+    return score
+
+
+def _mean_loss(model: PreTrainedModel | PeftModel, rows: Sequence[EncodedRow]) -> float:
+    """Cross-entropy per target token, in nats."""
+    packs = BatchCollator(packing=False, max_tokens=_LOSS_TOKENS).packs(rows)
+    losses = [target_losses(model, to_device(pack, model.device)) for pack in packs]
+    return float(torch.cat(losses).mean())
+
+
+def _read(recipe: Recipe, name: str, given: Sequence[Example] | None) -> _Split | None:
+    """A split from memory or from its file; None where there is no dev split."""
+    if given is not None:
+        require_unique_ids(given)
+        return _Split(tuple(given), None, None, None)
+    path = find_split(recipe.data, name)
+    if path is None and name == "dev":
+        return None
+    result = read_split(recipe.data, name, recipe.task)
+    return _Split(result.examples, getattr(recipe.data, name), path, result)
+
+
+def _encode(splits: Mapping[str, _Split], encoders: Mapping[str, Encoder]) -> list[EncodedRow]:
+    """The training rows. Dev prompts are encoded too, so that one that does not fit is known before the first step."""
+    if "dev" in splits:
+        for example in splits["dev"].examples:
+            encoders["dev"].encode_prompts(example)
+    return [row for example in splits["train"].examples for row in encoders["train"].encode_rows(example)]
+
+
+def _describe(split: _Split, encoder: Encoder) -> SplitProvenance:
+    golds = [example.gold for example in split.examples if isinstance(example.gold, Extraction)]
+    result, report = split.result, encoder.length_report
+    return SplitProvenance(
+        file=split.file,
+        sha256=hash_data(split.path),
+        examples=len(split.examples),
+        gold_spans=sum(len(gold.spans) for gold in golds),
+        encoding="" if result is None else result.encoding,
+        notes=() if result is None else result.notes,
+        skipped=0 if result is None else len(result.skipped),
+        skipped_rows=() if result is None else list_skips([(row.line, row.reason) for row in result.skipped]),
+        dropped=report.dropped,
+        windowed=report.windowed,
+        open_occurrences=sum(
+            count_open_occurrences(encoder.task, encoder.answer_format, example) for example in split.examples
+        ),
+    )

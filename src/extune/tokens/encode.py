@@ -1,0 +1,374 @@
+"""The one place where messages become token ids.
+
+In: examples and a contract. Out: `Prompt`s for engines and `EncodedRow`s for training, from the same rendering.
+It knows nothing about batches, models and files. What does not fit is an error, dropped or windowed, never cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from extune.domain.annotation import Extraction
+from extune.domain.example import Example
+from extune.domain.prompt import Message, Prompt
+from extune.domain.task import ExtractionTask
+from extune.errors import DataError, ModelError, RecipeError
+from extune.prompts.formats import build_format
+from extune.prompts.formats.base import require_representable
+from extune.prompts.messages import render_messages
+from extune.prompts.templates import choose_template
+from extune.runs.contract import Contract
+
+# Some templates print today's date; a prompt that changes overnight would differ from the one that was trained.
+_FIXED_DATE = datetime(2024, 7, 26)
+
+
+def _fixed_strftime(date_format: str) -> str:
+    return _FIXED_DATE.strftime(date_format)
+
+
+class Window(Protocol):
+    """Half-open character interval of a text."""
+
+    @property
+    def start(self) -> int:
+        """First character."""
+
+    @property
+    def end(self) -> int:
+        """One past the last character."""
+
+
+SplitWindows = Callable[[str, Callable[[str], bool], int], Sequence[Window]]
+AssignGold = Callable[[Example, Sequence[Any]], Sequence[Extraction]]  # takes what its SplitWindows made
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """One training row: `ids[:prompt_length]` is the prompt, `ids[prompt_length:]` is learned and ends with the stop id.
+
+    Attributes:
+        text: the (window of the) text that the prompt asks about.
+        offset: where `text` begins in the example's text, in characters.
+    """
+
+    example_id: str
+    ids: tuple[int, ...]
+    prompt_length: int
+    text: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class LengthReport:
+    """What became of the examples; ids are the examples'."""
+
+    kept: int = 0
+    dropped: tuple[str, ...] = ()
+    windowed: tuple[str, ...] = ()
+
+
+class Encoder:
+    """Encodes examples as one contract says.
+
+    Args:
+        tokenizer: the one that the contract's hash was made of.
+        contract: everything else.
+        split_windows: cuts a text into windows that fit; needed where `on_too_long` is `window`.
+        assign_gold: gives each window its spans; needed for training where `on_too_long` is `window`.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        contract: Contract,
+        split_windows: SplitWindows | None = None,
+        assign_gold: AssignGold | None = None,
+    ) -> None:
+        if not isinstance(contract.task, ExtractionTask):
+            raise RecipeError(
+                f"task kind {contract.task.kind!r} is not supported yet", where="task.kind", expected="extraction"
+            )
+        self.tokenizer = tokenizer
+        self.contract = contract
+        self.task = contract.task
+        self.answer_format = build_format(contract.format)
+        self._kept = 0
+        self._dropped: list[str] = []
+        self._windowed: list[str] = []
+        self._split_windows = split_windows
+        self._assign_gold = assign_gold
+
+    @property
+    def length_report(self) -> LengthReport:
+        """What became of the examples so far, each counted as often as it was encoded."""
+        return LengthReport(self._kept, tuple(self._dropped), tuple(self._windowed))
+
+    def encode_prompts(self, example: Example) -> tuple[Prompt, ...]:
+        """One prompt, one per window, or none where the example is dropped.
+
+        Raises:
+            DataError: the text does not fit, and the contract's `on_too_long` is `error`.
+        """
+        ids = self._prompt_ids(example, example.text)
+        if len(ids) <= self.contract.max_input_tokens:
+            self._kept += 1
+            return (self._prompt(example, example.text, 0, ids),)
+        too_long = f"the prompt has {len(ids)} tokens, max_input_tokens is {self.contract.max_input_tokens}"
+        if self._drops(example, too_long, "max_input_tokens"):
+            return ()
+        windows = self._windows(example, len(example.text))
+        self._windowed.append(example.id)
+        pieces = [(example.text[window.start : window.end], window.start) for window in windows]
+        return tuple(self._prompt(example, text, start, self._prompt_ids(example, text)) for text, start in pieces)
+
+    def encode_rows(self, example: Example) -> tuple[EncodedRow, ...]:
+        """Training rows: one, one per window, or none where the example is dropped.
+
+        Raises:
+            DataError: no gold, or it does not fit and the contract's `on_too_long` is `error`.
+            FormatError: the answer format cannot hold the gold annotation.
+        """
+        gold = self._require_gold(example)
+        row = self._row(example, example.text, 0, gold)
+        too_long = self._too_long(row)
+        if too_long is None:
+            self._kept += 1
+            return (row,)
+        if self._drops(example, too_long, "max_input_tokens or prompt.max_answer_tokens"):
+            return ()
+        rows = self._window_rows(example)
+        self._windowed.append(example.id)
+        return rows
+
+    def _window_rows(self, example: Example) -> tuple[EncodedRow, ...]:
+        """Windows whose prompt and answer fit: shorter ones are tried as long as an answer is too long."""
+        if self._assign_gold is None:
+            raise ValueError("on_too_long=window needs assign_gold")
+        limit = len(example.text)
+        while True:
+            windows = self._windows(example, limit)
+            golds = self._assign_gold(example, windows)
+            rows = [
+                self._row(example, example.text[window.start : window.end], window.start, gold)
+                for window, gold in zip(windows, golds, strict=True)
+            ]
+            if all(self._too_long(row) is None for row in rows):
+                return tuple(rows)
+            limit = min(limit, max(window.end - window.start for window in windows)) // 2
+
+    def _windows(self, example: Example, limit: int) -> Sequence[Window]:
+        if self._split_windows is None:
+            raise ValueError("on_too_long=window needs split_windows")
+        budget, overlap = self.contract.max_input_tokens, self.contract.window_overlap
+
+        def fits(text: str) -> bool:
+            return len(text) <= limit and len(self._prompt_ids(example, text)) <= budget
+
+        if not fits(example.text[:1]):
+            raise DataError(
+                f"{self._name(example)}: no window fits into max_input_tokens {budget} and "
+                f"max_answer_tokens {self.contract.max_answer_tokens}",
+                where=_where(example),
+                expected="budgets that hold the instruction, some text and its answer",
+                fix="raise prompt.max_input_tokens or prompt.max_answer_tokens",
+            )
+        return self._split_windows(example.text, fits, overlap)
+
+    def _prompt_ids(self, example: Example, text: str) -> tuple[int, ...]:
+        return tuple(encode_messages(self.tokenizer, self.contract.chat_template, self._messages(example, text), text))
+
+    def _messages(self, example: Example, text: str) -> tuple[Message, ...]:
+        return render_messages(
+            self.task, self.answer_format, text, language=self.contract.language, instruction=example.instruction
+        )
+
+    def _prompt(self, example: Example, text: str, offset: int, ids: tuple[int, ...]) -> Prompt:
+        grammar = self.answer_format.render_grammar(self.task, text) if self.contract.constrain else None
+        return Prompt(example.id, self._messages(example, text), ids, text, offset, grammar)
+
+    def _row(self, example: Example, text: str, offset: int, gold: Extraction) -> EncodedRow:
+        require_representable(self.answer_format, self.task, text, gold, _where(example))
+        prompt = self._prompt_ids(example, text)
+        target = self.answer_format.render_target(self.task, text, gold)
+        answer = (*encode_text(self.tokenizer, target), self.contract.stop_token_ids[0])
+        return EncodedRow(example.id, prompt + answer, len(prompt), text, offset)
+
+    def _too_long(self, row: EncodedRow) -> str | None:
+        answer_length = len(row.ids) - row.prompt_length
+        if row.prompt_length > self.contract.max_input_tokens:
+            return f"the prompt has {row.prompt_length} tokens, max_input_tokens is {self.contract.max_input_tokens}"
+        if answer_length > self.contract.max_answer_tokens:
+            return f"the answer has {answer_length} tokens, max_answer_tokens is {self.contract.max_answer_tokens}"
+        return None
+
+    def _drops(self, example: Example, reason: str, budget: str) -> bool:
+        """True where the example is dropped, False where it is to be windowed."""
+        if self.contract.on_too_long == "error":
+            raise DataError(
+                f"{self._name(example)}: {reason}",
+                where=_where(example),
+                expected="texts and answers within the budgets; nothing is ever cut off",
+                fix=f"raise prompt.{budget}, or set data.on_too_long to window or drop",
+            )
+        if self.contract.on_too_long == "drop":
+            self._dropped.append(example.id)
+            return True
+        return False
+
+    def _require_gold(self, example: Example) -> Extraction:
+        if isinstance(example.gold, Extraction):
+            return example.gold
+        raise DataError(
+            f"{self._name(example)} has no gold spans",
+            where=_where(example),
+            expected="a gold annotation for every training example (an empty one where there is nothing to find)",
+            fix="add the spans, or leave the example out of the training file",
+        )
+
+    @staticmethod
+    def _name(example: Example) -> str:
+        return f"example {example.id!r}"
+
+
+def render_template(
+    tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message], *, add_generation_prompt: bool = True
+) -> str:
+    """The messages as one string. Models that can think before they answer are told not to."""
+    rendered: str = tokenizer.apply_chat_template(
+        [{"role": message.role, "content": message.content} for message in messages],
+        chat_template=chat_template,
+        add_generation_prompt=add_generation_prompt,
+        tokenize=False,
+        enable_thinking=False,
+        strftime_now=_fixed_strftime,
+    )
+    return rendered
+
+
+def encode_messages(
+    tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message], text: str
+) -> list[int]:
+    """Ids of the rendered messages, generation prompt included.
+
+    Special tokens that the template writes become special ids; the same strings inside a message stay plain text.
+    `text` is the example's text, which stands inside a message: it tells which field a template ignores.
+
+    Raises:
+        RecipeError: the template leaves out what a message says.
+    """
+    specials = _special_tokens(tokenizer)
+    contents = "".join(message.content for message in messages)
+    found = [special for special in specials if special in contents]
+    if not found:
+        rendered = render_template(tokenizer, chat_template, messages)
+        _require_complete(rendered, messages, text)
+        return _encode_with_specials(tokenizer, rendered)
+    stand_ins = dict(zip(found, _unused_characters(contents), strict=False))
+    masked = [Message(message.role, _replace(message.content, stand_ins)) for message in messages]
+    rendered = render_template(tokenizer, chat_template, masked)
+    _require_complete(rendered, masked, _replace(text, stand_ins))
+    originals = {stand_in: special for special, stand_in in stand_ins.items()}
+    ids: list[int] = []
+    for piece, is_special in _split_at(rendered, specials, tokenizer):
+        ids += [tokenizer.convert_tokens_to_ids(piece)] if is_special else encode_text(tokenizer, _replace(piece, originals))
+    return ids
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of plain text: nothing is added and special-token strings are encoded like any other characters."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+    return ids
+
+
+def decode_completion(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """Text of produced ids (without the stop id); special tokens that a model wrote by mistake stay visible."""
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text
+
+
+def stop_token_ids(tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None) -> tuple[int, ...]:
+    """Ids that end an answer: first the one with which the template ends an assistant turn, then the end-of-text ids.
+
+    Raises:
+        ModelError: neither the template nor the tokenizer ends a turn with a token.
+    """
+    answer = "\ue000"
+    turns = (Message("user", "问"), Message("assistant", answer), Message("user", "问"))
+    rendered = render_template(tokenizer, choose_template(tokenizer.chat_template), turns, add_generation_prompt=False)
+    _, _, rest = rendered.partition(answer)
+    pieces = _split_at(rest, _special_tokens(tokenizer), tokenizer)
+    ids = [tokenizer.convert_tokens_to_ids(piece) for piece, is_special in pieces if is_special][:1]
+    configured = generation_config.eos_token_id if generation_config is not None else None
+    for more in (tokenizer.eos_token_id, configured):
+        ids += more if isinstance(more, list) else [] if more is None else [more]
+    if not ids:
+        raise ModelError(
+            "nothing says where an answer ends",
+            where="tokenizer",
+            expected="a chat template that ends turns with a special token, or an eos_token",
+            fix="set eos_token in tokenizer_config.json",
+        )
+    return tuple(dict.fromkeys(ids))
+
+
+def _encode_with_specials(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
+    ids: list[int] = tokenizer(rendered, add_special_tokens=False, split_special_tokens=False, verbose=False)["input_ids"]
+    return ids
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Strings that the tokenizer turns into special ids, longest first."""
+    contents = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return sorted(contents, key=len, reverse=True)
+
+
+def _split_at(rendered: str, specials: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, bool]]:
+    """Pieces of `rendered` and whether each is a special token; a token that strips its neighbours' blanks does so."""
+    strips = {token.content: token for token in tokenizer.added_tokens_decoder.values() if token.special}
+    pieces = re.split("(" + "|".join(map(re.escape, specials)) + ")", rendered) if specials else [rendered]
+    for index, piece in enumerate(pieces):
+        if index % 2:
+            yield piece, True
+            continue
+        before = pieces[index - 1] if index else None
+        after = pieces[index + 1] if index + 1 < len(pieces) else None
+        plain = piece.lstrip() if before and strips[before].rstrip else piece
+        plain = plain.rstrip() if after and strips[after].lstrip else plain
+        if plain:
+            yield plain, False
+
+
+def _unused_characters(text: str) -> Iterator[str]:
+    """Private-use characters that do not occur in `text`."""
+    used = set(text)
+    return (character for character in map(chr, range(0xF0000, 0xFFFFE)) if character not in used)
+
+
+def _replace(text: str, replacements: dict[str, str]) -> str:
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _require_complete(rendered: str, messages: Sequence[Message], text: str) -> None:
+    """Raise where the template left out, or changed more than the blanks around, what a message says."""
+    for message in messages:
+        if message.content.strip() not in rendered:
+            field = "instruction" if text.strip() in rendered and text.strip() else "text"
+            raise RecipeError(
+                f"the chat template leaves out the example's {field}",
+                where="chat template of the base",
+                expected="a template that writes every message unchanged",
+                fix="correct chat_template.jinja in the base's folder",
+            )
+
+
+def _where(example: Example) -> str:
+    return str(example.source) if example.source is not None else f"example {example.id!r}"

@@ -1,0 +1,1 @@
+"""Rows of token ids and a recipe's sections become trained weights."""

@@ -1,0 +1,174 @@
+"""What happens beside the optimisation: the log file, speed, progress bar, and a clean stop on Ctrl-C.
+
+In: the Trainer's events. Out: `log.jsonl`, lines on a terminal, wishes to save and stop. It knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from extune.files import write_text
+
+
+class Speed:
+    """Rows and targets per second of training since the last reading; scoring and saving are not counted."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    @contextmanager
+    def measure(self, rows: int, targets: int) -> Iterator[None]:
+        """Count a batch and the time that the block takes."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+        self.rows += rows
+        self.targets += targets
+
+    def read(self) -> dict[str, float]:
+        """`rows_per_second` and `target_tokens_per_second`; counting starts anew."""
+        seconds = max(self.seconds, 1e-9)
+        speeds = {"rows_per_second": self.rows / seconds, "target_tokens_per_second": self.targets / seconds}
+        self._reset()
+        return speeds
+
+    def _reset(self) -> None:
+        self.rows = self.targets = 0
+        self.seconds = 0.0
+
+
+class LogCallback(TrainerCallback):  # type: ignore[misc]
+    """One JSON object per line: `step`, `epoch` and what was measured there; scores of the dev set begin with `dev_`.
+
+    A resumed training continues the file: lines after the checkpoint's step, which will be trained again, are removed first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """Keep the lines up to the step where training begins."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if state.global_step and self.path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= state.global_step]
+        write_text(self.path, "".join(line + "\n" for line in kept))
+
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Log the last step too, so that the file ends where the training ends."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write one line; the Trainer's own summary at the end is not one."""
+        values = dev_names(logs or {})
+        if "loss" not in values and not any(name.startswith("dev_") for name in values):
+            return
+        line = {"step": state.global_step, "epoch": state.epoch, **values}
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def dev_names(logs: Mapping[str, float]) -> dict[str, float]:
+    """The Trainer calls scores `eval_...`; extune's files and words say `dev_...`."""
+    return {("dev_" + name[5:] if name.startswith("eval_") else name): value for name, value in logs.items()}
+
+
+def _step_of(line: str) -> float:
+    """The step of a log line; infinity for one that was torn by a kill."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]
+    """A bar with steps, loss, rows and targets per second and the time that is left; dev scores are printed above it."""
+
+    def __init__(self, console: Console) -> None:
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[values]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """Show the bar, at the step where training begins."""
+        self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step, values="")
+        self.bar.start()
+
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Show the latest loss and speeds, or print the dev scores."""
+        values = dev_names(logs or {})
+        if "loss" in values:
+            text = "loss {loss:.4f}  {rows_per_second:.1f} rows/s  {target_tokens_per_second:.0f} targets/s".format(**values)
+            self.bar.update(self.task, values=text)
+        scores = [f"{name} {value:.4f}" for name, value in values.items() if name.startswith("dev_")]
+        if scores:
+            self.bar.console.print(f"step {state.global_step}  {'  '.join(scores)}", highlight=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was, also after an error."""
+        self.bar.stop()
+
+
+class InterruptCallback(TrainerCallback):  # type: ignore[misc]
+    """Ctrl-C ends training after the running step, with a checkpoint; a second Ctrl-C ends it at once.
+
+    A KeyboardInterrupt in the middle of a step could leave half-updated weights, which must not be saved.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the first Ctrl-C inside the block. Only the main thread can; elsewhere Python's own handling stays."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._first)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _first(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what signal handlers are given
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def on_step_end(self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask the Trainer to save and stop."""
+        if self.requested:
+            control.should_save = control.should_training_stop = True

@@ -1,0 +1,71 @@
+"""Every engine is asked the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from extune.domain.example import Example
+from extune.domain.prompt import Prompt
+from extune.engines.engine import DecodingOptions, Engine
+from extune.engines.scripted_engine import ScriptedEngine
+from extune.engines.transformers_engine import TransformersEngine
+from extune.runs.contract import Contract
+from extune.tokens.encode import Encoder
+
+GREEDY = DecodingOptions()
+BUDGET = 12
+TEXTS = ["黄芪30克，补气固表。", "无", "患者咳嗽三天，予桂枝汤加减，每日一剂，分两次服。", "当归", "甘草🍵" * 9]
+
+
+@pytest.fixture(params=["scripted", "transformers"])
+def engine(request: pytest.FixtureRequest, base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Engine:
+    if request.param == "scripted":
+        return ScriptedEngine(lambda prompt: f"药：{prompt.text}", BUDGET)
+    return TransformersEngine(base_model, tokenizer, tuple(tokenizer.all_special_ids), BUDGET, batch_tokens=400)
+
+
+@pytest.fixture
+def prompts(tokenizer: PreTrainedTokenizerBase, make_contract: Callable[..., Contract]) -> Sequence[Prompt]:
+    encoder = Encoder(tokenizer, make_contract())
+    return [prompt for number, text in enumerate(TEXTS) for prompt in encoder.encode_prompts(Example(str(number), text))]
+
+
+def test_nothing_asked_nothing_answered(engine: Engine) -> None:
+    assert engine.complete([], GREEDY) == []
+
+
+def test_every_prompt_is_answered_in_order(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    together = [completion.text for completion in engine.complete(prompts, GREEDY)]
+    assert together == [engine.complete([prompt], GREEDY)[0].text for prompt in prompts]
+    assert [completion.text for completion in engine.complete(prompts[::-1], GREEDY)] == together[::-1]
+
+
+def test_the_same_prompt_twice_is_answered_twice(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    first, other, again = engine.complete([prompts[0], prompts[2], prompts[0]], GREEDY)
+    assert first.text == again.text
+    assert other.text == engine.complete([prompts[2]], GREEDY)[0].text
+
+
+def test_greedy_answers_repeat(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    assert engine.complete(prompts, GREEDY) == engine.complete(prompts, GREEDY)
+
+
+def test_answers_keep_to_the_budget_and_say_whether_they_ended(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    for options, budget in (
+        (GREEDY, BUDGET),
+        (DecodingOptions(max_new_tokens=3), 3),
+        (DecodingOptions(max_new_tokens=999), BUDGET),
+    ):
+        for completion in engine.complete(prompts, options):
+            assert 1 <= completion.token_count <= budget
+            assert completion.finish == "stop" or completion.token_count == budget
+
+
+def test_no_stop_token_is_left_in_the_text(
+    engine: Engine, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    for completion in engine.complete(prompts, GREEDY):
+        assert not any(special in completion.text for special in tokenizer.all_special_tokens)

@@ -1,0 +1,137 @@
+"""Loss and gradient of a packed batch equal those of its rows trained one at a time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+import extune
+from extune.tokens.encode import EncodedRow
+from extune.training.batches import BatchCollator, target_losses
+from extune.training.packed_attention import packed_attention_in
+
+BASE = Path(extune.__file__).parent / "shipped" / "base"
+SHAPE = {
+    "vocab_size": 120,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+EXACT = 1e-5
+
+
+def qwen3() -> PreTrainedModel:
+    torch.manual_seed(0)
+    return Qwen3ForCausalLM(Qwen3Config(**SHAPE, head_dim=16))
+
+
+def with_lora() -> PreTrainedModel:
+    torch.manual_seed(1)
+    adapted = get_peft_model(qwen3(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    return adapted
+
+
+def llama() -> PreTrainedModel:
+    torch.manual_seed(2)
+    return LlamaForCausalLM(LlamaConfig(**SHAPE))
+
+
+def qwen2() -> PreTrainedModel:
+    torch.manual_seed(3)
+    return Qwen2ForCausalLM(Qwen2Config(**SHAPE))
+
+
+def checkpointed() -> PreTrainedModel:
+    model = qwen3()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def some_rows(prefix: int = 12, count: int = 7, seed: int = 5) -> list[EncodedRow]:
+    draw = random.Random(seed)
+    head = [draw.randrange(20, 120) for _ in range(prefix)]
+    rows = []
+    for number in range(count):
+        prompt = [*head, *(draw.randrange(20, 120) for _ in range(draw.randrange(1, 15)))]
+        answer = [draw.randrange(20, 120) for _ in range(draw.randrange(1, 9))]
+        rows.append(EncodedRow(str(number), (*prompt, *answer), len(prompt), ""))
+    return rows
+
+
+def loss_and_gradients(model: PreTrainedModel, rows: list[EncodedRow], collator: BatchCollator) -> tuple[float, torch.Tensor]:
+    """Mean over the targets, backward pack by pack; the gradient of all trained weights as one vector."""
+    model.train()
+    model.zero_grad()
+    targets = sum(len(row.ids) - row.prompt_length for row in rows)
+    total = 0.0
+    for pack in collator.packs(rows):
+        loss = target_losses(model, pack).sum() / targets
+        loss.backward()
+        total += loss.item()
+    return total, torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+
+
+@pytest.mark.parametrize("build", [qwen3, with_lora, llama, qwen2, checkpointed])
+@pytest.mark.parametrize("max_tokens", [10_000, 60, 1])
+@pytest.mark.parametrize("prefix", [12, 0])
+def test_packed_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int, prefix: int) -> None:
+    assert_packed_equals_single_rows(build(), some_rows(prefix), max_tokens)
+
+
+def test_packed_equals_one_row_at_a_time_with_the_embedded_base() -> None:
+    assert_packed_equals_single_rows(AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), some_rows(), 80)
+
+
+def assert_packed_equals_single_rows(model: PreTrainedModel, rows: list[EncodedRow], max_tokens: int) -> None:
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
+    with packed_attention_in(model):
+        packed_loss, packed_gradient = loss_and_gradients(model, rows, BatchCollator(packing=True, max_tokens=max_tokens))
+    assert packed_loss == pytest.approx(loss, rel=EXACT)
+    assert (packed_gradient - gradient).norm() <= EXACT * gradient.norm()
+
+
+@pytest.mark.parametrize("max_tokens", [10_000, 80])
+def test_padded_equals_one_row_at_a_time(max_tokens: int) -> None:
+    rows, model = some_rows(), qwen3()
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
+    padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=max_tokens))
+    assert padded_loss == pytest.approx(loss, rel=EXACT)
+    assert (padded_gradient - gradient).norm() <= EXACT * gradient.norm()
+
+
+def test_a_model_that_may_pack_still_computes_plain_batches() -> None:
+    rows, model = some_rows(), qwen3()
+    collator = BatchCollator(packing=False, max_tokens=10_000)
+    plain = loss_and_gradients(model, rows, collator)
+    with packed_attention_in(model):
+        same = loss_and_gradients(model, rows, collator)
+    assert same[0] == plain[0]
+    assert torch.equal(same[1], plain[1])
+
+
+def test_the_attention_of_a_model_is_given_back() -> None:
+    model = qwen3()
+    before = model.config._attn_implementation
+    with pytest.raises(KeyError), packed_attention_in(model):
+        raise KeyError
+    assert model.config._attn_implementation == before

@@ -1,0 +1,159 @@
+"""Recipes: names stay strings, mistakes are named, YAML comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extune.errors import RecipeError
+from extune.recipe.load import dump_recipe, find_changes, load_recipe, recipe_from_values
+from extune.recipe.sections import Recipe
+from extune.recipe.yaml_text import parse_yaml
+
+MINIMAL = "task: {kind: extraction, types: {drug: a medicine}}\n"
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ner.yaml"
+    path.write_text(MINIMAL, encoding="utf-8")
+    return path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def failure(path: Path, *overrides: str) -> RecipeError:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, *overrides)
+    assert caught.value.expected
+    assert caught.value.fix
+    return caught.value
+
+
+def test_names_stay_what_the_user_wrote(tmp_path: Path) -> None:
+    names = ["NO", "01", "1.0", "on", "2024-05-01", "null", "~", "0x1f", "1_000", "<<", "中药"]
+    recipe = load_recipe(write(tmp_path, "task: {kind: extraction, types: {" + ", ".join(f"{n}: about" for n in names) + "}}"))
+    assert list(recipe.task.types) == names
+    recipe = load_recipe(write(tmp_path, "task: {kind: extraction, types: [" + ", ".join(names) + "]}"))
+    assert list(recipe.task.types) == names
+
+
+def test_numbers_and_truth_values_get_their_types(recipe_file: Path) -> None:
+    recipe = load_recipe(
+        recipe_file, "training.learning_rate=2e-4", "training.seeds=[1, 2]", "prompt.constrain=false", "data.train_limit="
+    )
+    assert recipe.training.learning_rate == 2e-4
+    assert recipe.training.seeds == (1, 2)
+    assert recipe.prompt.constrain is False
+    assert recipe.data.train_limit is None
+
+
+def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, recipe_file: Path) -> None:
+    assert load_recipe(recipe_file).name == "ner"
+    assert load_recipe(write(tmp_path, "name: other\n" + MINIMAL)).name == "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (MINIMAL + "training:\n  learning_rat: 1e-3\n", 3, "did you mean training.learning_rate?"),
+        (MINIMAL + "trainin: {}\n", 2, "did you mean training?"),
+        (MINIMAL + "learning_rate: 1e-3\n", 2, "did you mean training.learning_rate?"),
+        ("task:\n  kind: extraction\n  type: [a]\n  types: [a]\n", 3, "did you mean task.types?"),
+        (MINIMAL + "data: {train: a, train: b}\n", 2, "stands twice"),
+        (MINIMAL + "training: {seed: seven}\n", 2, "'seven'"),
+        (MINIMAL + "prompt: {format: line}\n", 2, "'lines'"),
+        ("task:\n  kind: extractin\n  types: [a]\n", 2, "'extractin'"),
+        ("task:\n  kind: extraction\n  types: [a, a]\n", 3, "twice"),
+        (MINIMAL + "data: [", 2, "not YAML"),
+        (MINIMAL + "name: !!python/object:os.system x\n", 2, "tag"),
+        ("a: &x {b: 1}\ntask: *x\n", 2, "aliases"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    path = write(tmp_path, text)
+    error = failure(path)
+    assert f"{path}:{line}" in str(error)
+    assert words in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "just words"])
+def test_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
+    failure(write(tmp_path, text))
+
+
+def test_several_mistakes_are_listed(recipe_file: Path) -> None:
+    error = failure(recipe_file, "training.seed=x", "adapter.r=0", "prompt.formt=lines")
+    for words in ("training.seed", "adapter.r", "prompt.format?"):
+        assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "override", ["training.seed", "=3", "training.=3", "name.x.y=3", "training.sed=3", "task={}", "training=5"]
+)
+def test_bad_overrides(recipe_file: Path, override: str) -> None:
+    assert override.partition("=")[0] in str(failure(recipe_file, override))
+
+
+def test_an_override_keeps_text_that_yaml_would_split(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, r"data.train=C:\new data\a: #1.txt", "task.types.v1.2=Version: #2", "task.instruction=NO")
+    assert recipe.data.train == r"C:\new data\a: #1.txt"
+    assert recipe.task.types == {"drug": "a medicine", "v1.2": "Version: #2"}
+    assert recipe.task.instruction == "NO"
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    assert "no such recipe" in str(failure(tmp_path / "nothing.yaml"))
+    assert "folder" in str(failure(tmp_path))
+
+
+def test_changes_name_the_keys(recipe_file: Path) -> None:
+    before = load_recipe(recipe_file)
+    after = load_recipe(recipe_file, "training.seed=3", "task.types.sign=a finding")
+    assert find_changes(before, before) == ()
+    assert find_changes(before, after) == ("task.types.sign: None -> 'a finding'", "training.seed: 17 -> 3")
+
+
+names = st.text(min_size=1, max_size=12).filter(lambda name: name.isprintable()) | st.sampled_from(
+    [
+        "null",
+        "~",
+        "NO",
+        "01",
+        "1e3",
+        "true",
+        "- x",
+        "a: b",
+        "# c",
+        "'q'",
+        '"',
+        " x ",
+        "=",
+        "<<",
+        "*a",
+        "&a",
+        "!t",
+        "%",
+        "\u3000",
+    ]
+)
+
+
+@given(st.dictionaries(names, names | st.just(""), min_size=1, max_size=5), names, st.floats(1e-9, 10), st.integers())
+@settings(max_examples=100, deadline=None)
+def test_dumped_recipes_load_as_they_were(types: dict[str, str], name: str, rate: float, seed: int) -> None:
+    recipe = Recipe.model_validate(
+        {"name": name, "task": {"kind": "extraction", "types": types}, "training": {"learning_rate": rate, "seed": seed}}
+    )
+    text = dump_recipe(recipe)
+    assert recipe_from_values(parse_yaml(text, "dump")[0]) == recipe
+    for section in ("data", "base", "prompt", "adapter", "training", "selection"):
+        for key in getattr(recipe, section).model_dump():
+            assert f"  {key}:" in text

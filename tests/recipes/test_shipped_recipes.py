@@ -1,0 +1,81 @@
+"""Every shipped recipe loads, names itself, explains itself, and its sample data can be read and rendered as it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from extune.data.readers import read_examples
+from extune.domain.annotation import Extraction
+from extune.domain.task import ExtractionTask
+from extune.prompts.alignment import read_extraction
+from extune.prompts.formats import build_format
+from extune.prompts.formats.base import require_representable
+from extune.recipe.load import dump_recipe, load_recipe
+from extune.recipe.shipped import SAMPLE_PREFIX, find_recipe, list_recipes, resolve_data_path
+
+RECIPES = list_recipes()
+
+
+def sample_files(name: str) -> list[str]:
+    data = load_recipe(name).data
+    return [value for value in (data.train, data.dev, data.test) if value is not None and value.startswith(SAMPLE_PREFIX)]
+
+
+SAMPLES = [(name, value) for name in RECIPES for value in sample_files(name)]
+
+
+def test_the_recipes_are_there() -> None:
+    assert {"clinic-notes", "tcm-ner"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_bears_the_name_of_its_file(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_resolved_recipe_reads_back_as_itself(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    recipe = load_recipe(name)
+    resolved = tmp_path_factory.mktemp("recipes") / "recipe.yaml"
+    resolved.write_text(dump_recipe(recipe), encoding="utf-8")
+    assert load_recipe(str(resolved)) == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_commented_and_describes_its_types(name: str) -> None:
+    text = find_recipe(name).read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    task = load_recipe(name).task
+    assert isinstance(task, ExtractionTask)
+    assert all(task.types.values())
+
+
+@pytest.mark.parametrize(("name", "value"), SAMPLES)
+def test_sample_data_survives_the_recipe_s_answer_format(name: str, value: str) -> None:
+    recipe = load_recipe(name)
+    assert isinstance(recipe.task, ExtractionTask)
+    answer_format = build_format(recipe.prompt.format)
+    result = read_examples(resolve_data_path(value), reader=recipe.data.reader, task=recipe.task)
+    assert result.examples
+    assert not result.skipped
+    for example in result.examples:
+        gold = example.gold
+        assert isinstance(gold, Extraction)
+        require_representable(answer_format, recipe.task, example.text, gold, str(example.source))
+        completion = answer_format.render_target(recipe.task, example.text, gold)
+        assert read_extraction(recipe.task, answer_format, example.text, completion) == (gold, ())
+
+
+def test_tcm_ner_is_the_setting_it_stands_for() -> None:
+    recipe = load_recipe("tcm-ner")
+    assert recipe.adapter.model_dump(include={"method", "r", "lora_alpha", "lora_dropout", "target_modules"}) == {
+        "method": "lora",
+        "r": 16,
+        "lora_alpha": 32,
+        "lora_dropout": 0.2,
+        "target_modules": "all-linear",
+    }
+    training = recipe.training
+    assert (training.learning_rate, training.num_train_epochs, training.lr_scheduler_type) == (1e-4, 5, "cosine")
+    assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (4, 4)
+    assert (training.warmup_ratio, recipe.selection.eval_steps, recipe.selection.early_stopping_patience) == (0.05, 200, 5)

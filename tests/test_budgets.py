@@ -1,0 +1,49 @@
+"""Budgets that keep the house readable: sizes, names, and no configuration through the environment."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask
+from extune.recipe.sections import Recipe
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "extune"
+FILES = sorted(SOURCE.rglob("*.py"))
+BANNED_NAMES = {"utils", "helpers", "common", "misc", "manager"}
+NAMES = [str(path.relative_to(SOURCE)) for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_file_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_function_is_short(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            documented = ast.get_docstring(node) is not None
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+            assert (node.end_lineno or 0) - node.lineno + 1 - docstring <= 60, node.name
+
+
+def test_no_file_is_named_after_nothing() -> None:
+    assert not [path for path in SOURCE.rglob("*") if BANNED_NAMES & set(path.stem.strip("_").split("_"))]
+
+
+def test_a_section_has_at_most_fifteen_fields() -> None:
+    sections = [field.annotation for name, field in Recipe.model_fields.items() if name not in ("name", "task")]
+    for section in [Recipe, ExtractionTask, RecordTask, ClassificationTask, GenerationTask, *sections]:
+        assert section is not None
+        assert len(section.model_fields) <= 15, section
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_nothing_is_configured_through_the_environment(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in {"environ", "getenv", "putenv"}, f"line {node.lineno}"

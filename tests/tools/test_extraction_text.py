@@ -1,0 +1,83 @@
+"""Rows are extune's own prompts; packing aligns rows to sequences and weighs answers."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from extune.domain.annotation import Extraction, Span
+from extune.domain.task import ExtractionTask
+from extune.prompts.formats import build_format
+from extune.prompts.messages import render_messages
+from tools.embedded_base.extraction_text import CharacterEncoder, TrainingRow, build_makers, draw_questions, fill_sequences, pack_rows, rows_from
+from tools.embedded_base.extraction_text import Document, SOURCES
+from tools.embedded_base.tokenizer import build_tokenizer
+
+TEXT = "黄芪30克，补气固表。𠮷"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> CharacterEncoder:
+    return CharacterEncoder(build_tokenizer(["抽取文本中下列类型的内容"], 5000, 512))
+
+
+def test_row_equals_chat_template_and_tokenizer(encoder: CharacterEncoder) -> None:
+    task = ExtractionTask(types={"中药": "单味药", "剂量": ""})
+    answer_format = build_format("lines")
+    message = render_messages(task, answer_format, TEXT)[-1]
+    gold = Extraction((Span("中药", "黄芪", 0, 2),))
+    row = encoder.encode_row(message.content, TEXT, answer_format.render_target(task, TEXT, gold))
+    tokenizer = encoder.tokenizer
+    turns = [{"role": "user", "content": message.content}]
+    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert list(row.prompt_ids) == tokenizer.encode(rendered, add_special_tokens=False)
+    assert tokenizer.decode(row.prompt_ids[slice(*row.text_span)]) == TEXT
+    assert tokenizer.decode(row.answer_ids) == "中药：黄芪<|im_end|>"
+
+
+def make_rows(count: int, seed: int) -> list[TrainingRow]:
+    generator = random.Random(seed)
+    rows = []
+    for index in range(count):
+        prompt, answer = generator.randint(5, 60), generator.randint(2, 20)
+        rows.append(TrainingRow((index % 100 + 300,) * prompt, (index % 100 + 600,) * answer, (2, prompt - 2)))
+    return rows
+
+
+def test_sequences_hold_every_fitting_row_once() -> None:
+    rows = make_rows(500, 0)
+    sequences = list(fill_sequences(rows, 64, open_limit=8))
+    assert all(sum(map(len, members)) <= 64 for members in sequences)
+    assert sorted(id(row) for members in sequences for row in members) == sorted(id(row) for row in rows if len(row) <= 64)
+
+
+def test_packing_aligns_and_weighs() -> None:
+    rows = [TrainingRow((10, 11, 12, 13), (20, 21), (1, 3))]
+    ids, weights = pack_rows(rows, 8, np.arange(100, 200, dtype=np.uint16), text_weight=0.25, plain_share=0.5)
+    assert ids.tolist() == [10, 11, 12, 13, 20, 21, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
+    assert weights.tolist() == [0, 0.25, 0.25, 0, 1, 1] + [0.25] * 10
+
+
+def test_packing_gives_whole_sequences() -> None:
+    ids, weights = pack_rows(make_rows(300, 1), 128, np.zeros(1000, dtype=np.uint16))
+    assert len(ids) == len(weights)
+    assert len(ids) % 128 == 0
+    assert ids.dtype == np.uint16
+    assert weights.dtype == np.float16
+
+
+def test_rows_repeat_for_a_seed_and_parse_back(encoder: CharacterEncoder) -> None:
+    text = "患者胃痛三天，口服奥美拉唑。建议查胃镜。"
+    sources = {name: [Document(text, domain, frozenset(), ((0, 14), (14, 20)))] for name, (domain, _) in SOURCES.items()}
+    nothing = np.empty(0, dtype=np.uint64)
+    first, second = (list(rows_from(sources, encoder.tokenizer, 60, 3, nothing)) for _ in range(2))
+    assert first == second
+    answer_format = build_format("lines")
+    questions = draw_questions(sources, random.Random(2))
+    for text, task, gold in (next(questions) for _ in range(200)):
+        parsed = answer_format.parse_completion(task, text, answer_format.render_target(task, text, gold))
+        assert parsed.problems == ()
+        assert sorted((i.type, i.text) for i in parsed.items) == sorted((s.type, s.text) for s in gold.spans)
+    assert set(build_makers(random.Random(0))) == {"clinical", "news", "contracts"}
