@@ -1,6 +1,6 @@
 """Train a recipe, score its test set, and keep the figures: `python -m benchmarks.scores NAME RECIPE [section.key=value ...]`.
 
-Writes `benchmarks/results/NAME.json` with the command, the machine, the versions, seconds and scores. Tables in the docs
+Writes `benchmarks/results/score-NAME.json` with the command, the machine, the versions, seconds and scores. Tables in the docs
 are made from these files by `python -m benchmarks.tables`.
 """
 
@@ -25,6 +25,7 @@ def main() -> None:
     """Parse the command line, train, evaluate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
+    parser.add_argument("--what", required=True, help="names the data in the tables")
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--out", type=Path, help="keep the run here; default: a temporary folder")
@@ -36,10 +37,12 @@ def main() -> None:
         run = extune.train(recipe, out=out)
         seconds = time.monotonic() - began
         began = time.monotonic()
-        score = extune.evaluate(run, split="test")
+        score = extune.evaluate(run.path, split="test").scores[0]
         scoring_seconds = time.monotonic() - began
+    words = shlex.join([arguments.name, arguments.recipe, *arguments.overrides, "--what", arguments.what])
     result = {
-        "command": f"python -m benchmarks.scores {arguments.name} {arguments.recipe} {shlex.join(arguments.overrides)}".strip(),
+        "what": arguments.what,
+        "command": f"python -m benchmarks.scores {words}",
         "machine": describe_machine(),
         "train_seconds": round(seconds, 1),
         "score_seconds": round(scoring_seconds, 1),
@@ -47,7 +50,7 @@ def main() -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
-    (RESULTS / f"{arguments.name}.json").write_text(text, encoding="utf-8")
+    (RESULTS / f"score-{arguments.name}.json").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -137,5 +137,5 @@ def test_the_tokenizer_of_a_run(tmp_path: Path, run_contract: Contract, tokenize
         load_run_tokenizer(tmp_path, run_contract)
     save_tokenizer(tokenizer, tmp_path)
     assert load_run_tokenizer(tmp_path, run_contract).get_vocab() == tokenizer.get_vocab()
-    with pytest.raises(ModelError, match="not the one"):
+    with pytest.raises(RunError, match="not the one"):
         load_run_tokenizer(tmp_path, run_contract.model_copy(update={"tokenizer_hash": "0" * 64}))

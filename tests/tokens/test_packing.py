@@ -58,25 +58,25 @@ def test_every_target_is_predicted_once_from_the_token_before_it(rows: list[Enco
 @given(rows_of_a_batch())
 def test_every_token_sees_its_own_row_up_to_itself(rows: list[EncodedRow]) -> None:
     pack = collate_packed(rows)
-    mask_TT, ids_T = dense_mask(pack["layout"]), pack["input_ids"][0]
+    mask, ids = dense_mask(pack["layout"]), pack["input_ids"][0]
     at = prefix = pack["layout"].prefix
     for row in rows:
         for end in range(prefix + 1, len(row.ids) + 1):
-            assert ids_T[mask_TT[at]].tolist() == list(row.ids[:end])
+            assert ids[mask[at]].tolist() == list(row.ids[:end])
             at += 1
-    assert at == len(ids_T)
+    assert at == len(ids)
 
 
 @given(rows_of_a_batch())
 def test_lines_behind_the_prefix_see_what_the_dense_mask_says(rows: list[EncodedRow]) -> None:
     layout = collate_packed(rows)["layout"]
-    mask_TT = dense_mask(layout)
+    mask = dense_mask(layout)
     lines, slots = layout.gather_BR.shape
     for order, flat in enumerate(layout.scatter_S.tolist()):
         line, slot = divmod(flat, slots)
         assert layout.gather_BR[line, slot] == layout.prefix + order
-        keys_K = torch.cat([torch.arange(layout.prefix), layout.gather_BR[line]])
-        assert set(keys_K[layout.visible_RK[slot]].tolist()) == set(mask_TT[layout.prefix + order].nonzero().flatten().tolist())
+        keys = torch.cat([torch.arange(layout.prefix), layout.gather_BR[line]])
+        assert set(keys[layout.visible_RK[slot]].tolist()) == set(mask[layout.prefix + order].nonzero().flatten().tolist())
     assert lines == len(rows)
 
 

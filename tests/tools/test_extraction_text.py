@@ -6,14 +6,23 @@ import random
 
 import numpy as np
 import pytest
+from tools.embedded_base.extraction_text import (
+    SOURCES,
+    CharacterEncoder,
+    Document,
+    TrainingRow,
+    build_makers,
+    draw_questions,
+    fill_sequences,
+    pack_rows,
+    rows_from,
+)
+from tools.embedded_base.tokenizer import build_tokenizer
 
 from extune.domain.annotation import Extraction, Span
 from extune.domain.task import ExtractionTask
 from extune.prompts.formats import build_format
 from extune.prompts.messages import render_messages
-from tools.embedded_base.extraction_text import CharacterEncoder, TrainingRow, build_makers, draw_questions, fill_sequences, pack_rows, rows_from
-from tools.embedded_base.extraction_text import Document, SOURCES
-from tools.embedded_base.tokenizer import build_tokenizer
 
 TEXT = "黄芪30克，补气固表。𠮷"
 
@@ -55,13 +64,13 @@ def test_sequences_hold_every_fitting_row_once() -> None:
 
 def test_packing_aligns_and_weighs() -> None:
     rows = [TrainingRow((10, 11, 12, 13), (20, 21), (1, 3))]
-    ids, weights = pack_rows(rows, 8, np.arange(100, 200, dtype=np.uint16), text_weight=0.25, plain_share=0.5)
-    assert ids.tolist() == [10, 11, 12, 13, 20, 21, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
-    assert weights.tolist() == [0, 0.25, 0.25, 0, 1, 1] + [0.25] * 10
+    ids, weights = pack_rows(rows, 8, np.arange(100, 200, dtype=np.uint16), end_id=0, text_weight=0.25, plain_share=0.5)
+    assert ids.tolist() == [10, 11, 12, 13, 20, 21, 0, 100, 101, 102, 103, 104, 105, 106, 107, 108]
+    assert weights.tolist() == [0, 0.25, 0.25, 0, 1, 1, 0] + [0.25] * 9
 
 
 def test_packing_gives_whole_sequences() -> None:
-    ids, weights = pack_rows(make_rows(300, 1), 128, np.zeros(1000, dtype=np.uint16))
+    ids, weights = pack_rows(make_rows(300, 1), 128, np.zeros(1000, dtype=np.uint16), end_id=0)
     assert len(ids) == len(weights)
     assert len(ids) % 128 == 0
     assert ids.dtype == np.uint16

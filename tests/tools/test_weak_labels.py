@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-
 from tools.embedded_base import made_clinical, made_news
 from tools.embedded_base.concepts import CONCEPTS, Labelled, unite_parts
 from tools.embedded_base.extraction_text import replace_names

@@ -33,10 +33,15 @@ def _concept(names: str, abouts: str = "", parts: str = "") -> Concept:
 
 
 CONCEPTS: dict[str, Concept] = {
-    "person": _concept("人名 人名 人物 姓名 PER 人 人名实体 PERSON 人员姓名", "人的姓名 文中提到的人，只写名字 真实或虚构人物的姓名，不含职务"),
-    "place": _concept("地名 地名 地点 地理位置 LOC 地区 位置 LOCATION 地域", "国家、省市、山川等地名 文中的地理名称 地点的名称"),
+    "person": _concept(
+        "人名 人名 人物 姓名 PER 人 人名实体 PERSON 人员姓名", "人的姓名 文中提到的人，只写名字 真实或虚构人物的姓名，不含职务"
+    ),
+    "place": _concept(
+        "地名 地名 地点 地理位置 LOC 地区 位置 LOCATION 地域", "国家、省市、山川等地名 文中的地理名称 地点的名称"
+    ),
     "organization": _concept(
-        "机构名 机构 组织机构 组织 ORG 单位 机构名称 团体 组织机构名", "公司、学校、政府部门等 机关、企业、团体的名称 组织的全称或简称"
+        "机构名 机构 组织机构 组织 ORG 单位 机构名称 团体 组织机构名",
+        "公司、学校、政府部门等 机关、企业、团体的名称 组织的全称或简称",
     ),
     "company": _concept("公司 企业 公司名 企业名称", "企业的名称"),
     "title": _concept("职务 职位 头衔 身份 职称", "人的职务或头衔 职务名称，不含人名"),
@@ -62,17 +67,23 @@ CONCEPTS: dict[str, Concept] = {
     "poem": _concept("标题 诗题 题目", "诗词的题目"),
     "dish": _concept("菜名 菜品", "做的是什么菜"),
     "heading": _concept("标题 小标题 首行", "第一行"),
-    "herb": _concept("中药 中药 中药材 药材 单味药 草药 中草药 饮片", "单味药材，如黄芪 处方中的药味 植物、动物、矿物药材的名称"),
+    "herb": _concept(
+        "中药 中药 中药材 药材 单味药 草药 中草药 饮片", "单味药材，如黄芪 处方中的药味 植物、动物、矿物药材的名称"
+    ),
     "formula": _concept("方剂 方剂 方名 成方 中药方 汤剂 处方名", "成方，如桂枝汤 经典方或自拟方的名称 汤、散、丸、饮等方剂名"),
     "patent": _concept("中成药 成药 中药制剂 中成药名", "中药制成的胶囊、颗粒、片剂等"),
     "western_drug": _concept("西药 化学药 西药名 化学药品", "化学药物的名称 西医用药"),
-    "drug": _concept("药物 药品 药名 用药 药物名称 DRUG", "文中提到的药 所有药物的名称，中西药都算", "herb formula patent western_drug"),
+    "drug": _concept(
+        "药物 药品 药名 用药 药物名称 DRUG", "文中提到的药 所有药物的名称，中西药都算", "herb formula patent western_drug"
+    ),
     "tcm_drug": _concept("中医用药 中药和方剂", "药材、方剂与中成药", "herb formula patent"),
     "symptom": _concept("症状 症状 病症表现 不适 症状体征", "病人的不适 疾病的症状，如头痛"),
     "tongue": _concept("舌象 舌苔 舌质舌苔", "对舌的观察"),
     "pulse": _concept("脉象 脉", "对脉的描述"),
     "clinical": _concept(
-        "临床表现 临床表现 症状体征 表现 症候表现 体征", "症状与体征，含舌脉 病人的症状、舌象和脉象 疾病表现出来的症状", "symptom tongue pulse"
+        "临床表现 临床表现 症状体征 表现 症候表现 体征",
+        "症状与体征，含舌脉 病人的症状、舌象和脉象 疾病表现出来的症状",
+        "symptom tongue pulse",
     ),
     "disease": _concept("西医诊断 西医诊断 疾病 病名 疾病名称 诊断 DISEASE 西医病名", "西医的病名 疾病的名称 诊断出的疾病"),
     "tcm_disease": _concept("中医诊断 中医诊断 中医病名 中医疾病", "中医的病名，如胸痹 按中医诊断的病"),
@@ -80,7 +91,9 @@ CONCEPTS: dict[str, Concept] = {
     "syndrome": _concept("中医证候 中医证候 证型 证候 辨证 证", "中医的证，如气滞血瘀 辨证结果 辨证分型的名称"),
     "principle": _concept("中医治则 中医治则 治法 治则 功效 治则治法 中医治法", "治疗法则，如活血化瘀 治疗原则或功效"),
     "therapy": _concept("其他治疗 中医治疗 其他治疗 外治法 非药物疗法 中医外治 中医疗法", "针灸、推拿等 不用内服药的疗法"),
-    "western_treatment": _concept("西医治疗 西医治疗 西医疗法 治疗手段 手术或处置", "西医的治疗，如手术、补液 西医的处置与手术"),
+    "western_treatment": _concept(
+        "西医治疗 西医治疗 西医疗法 治疗手段 手术或处置", "西医的治疗，如手术、补液 西医的处置与手术"
+    ),
     "treatment": _concept("治疗 治疗方法 治疗方式", "各种疗法与手术", "therapy western_treatment"),
     "exam": _concept("检查 检查项目 检验检查 化验", "检查与化验项目"),
     "body": _concept("部位 身体部位 解剖部位", "身体的部位或器官"),

@@ -74,7 +74,9 @@ class CharacterEncoder:
         self.tokenizer = tokenizer
         self.known: dict[str, tuple[int, ...]] = {}
         marker = "\ue000"
-        rendered = tokenizer.apply_chat_template([{"role": "user", "content": marker}], tokenize=False, add_generation_prompt=True)
+        rendered = tokenizer.apply_chat_template(
+            [{"role": "user", "content": marker}], tokenize=False, add_generation_prompt=True
+        )
         head, tail = rendered.split(marker)
         self.head, self.tail = (tuple(tokenizer.encode(part, add_special_tokens=False)) for part in (head, tail))
 
@@ -93,7 +95,9 @@ class CharacterEncoder:
         before = [*self.head, *self.encode(content[: len(content) - len(text)])]
         inside = self.encode(text)
         prompt = (*before, *inside, *self.tail)
-        return TrainingRow(prompt, (*self.encode(target), self.tokenizer.eos_token_id), (len(before), len(before) + len(inside)))
+        return TrainingRow(
+            prompt, (*self.encode(target), self.tokenizer.eos_token_id), (len(before), len(before) + len(inside))
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class Document:
     sentences: tuple[tuple[int, int], ...]
 
 
-def read_sources(folder: Path, forbidden: np.ndarray) -> tuple[dict[str, list[Document]], dict[str, list[Document]], dict[str, int]]:
+def read_sources(
+    folder: Path, forbidden: np.ndarray
+) -> tuple[dict[str, list[Document]], dict[str, list[Document]], dict[str, int]]:
     """Training documents, held-out documents (the same ones as in plain training) and dropped lines, by source."""
     training, held_out, dropped = {}, {}, {}
     for name, (domain, _) in SOURCES.items():
@@ -128,7 +134,9 @@ def _document(text: str, domain: str) -> Document:
 
 def draw_window(document: Document, generator: random.Random) -> str:
     """Whole sentences from a random place, 25 to 250 characters, now and then up to 800."""
-    wanted = generator.choice((30, 40, 60, 60, 90, 90, 120, 160, 220)) if generator.random() < 0.96 else generator.randint(300, 800)
+    wanted = (
+        generator.choice((30, 40, 60, 60, 90, 90, 120, 160, 220)) if generator.random() < 0.96 else generator.randint(300, 800)
+    )
     index = generator.randrange(len(document.sentences))
     start, end = document.sentences[index]
     while end - start < wanted and index + 1 < len(document.sentences):
@@ -207,7 +215,9 @@ def build_makers(generator: random.Random) -> dict[str, Maker]:
     }
 
 
-def draw_questions(sources: dict[str, list[Document]], generator: random.Random) -> Iterator[tuple[str, ExtractionTask, Extraction]]:
+def draw_questions(
+    sources: dict[str, list[Document]], generator: random.Random
+) -> Iterator[tuple[str, ExtractionTask, Extraction]]:
     """Endless texts with task and gold."""
     makers = build_makers(generator)
     while True:
@@ -270,7 +280,9 @@ def pack_rows(
     weights: list[np.ndarray] = []
     plain = _PlainStream(plain_ids)
     for members in fill_sequences(rows, sequence_tokens):
-        parts = [(np.array((*row.prompt_ids, *row.answer_ids, end_id), dtype=np.uint16), _weigh(row, text_weight)) for row in members]
+        parts = [
+            (np.array((*row.prompt_ids, *row.answer_ids, end_id), dtype=np.uint16), _weigh(row, text_weight)) for row in members
+        ]
         rest = sequence_tokens - sum(map(len, members))
         parts.append((plain.take(rest), np.full(rest, text_weight, dtype=np.float16)))
         ids.append(np.concatenate([part for part, _ in parts]))
@@ -327,7 +339,9 @@ def write_held_out(path: Path, held_out: dict[str, list[Document]], count: int, 
     sources = {name: documents for name, documents in held_out.items() if documents}
     with path.open("w", encoding="utf-8") as file:
         for index in range(count):
-            name = generator.choice([n for n in sources if SOURCES[n][0] in {"medical", "general", "law", "dialogue", "recipe"}])
+            name = generator.choice(
+                [n for n in sources if SOURCES[n][0] in {"medical", "general", "law", "dialogue", "recipe"}]
+            )
             text, task, gold = build_task(label_window(generator.choice(sources[name]), generator), generator)
             entities = [{"start": s.start, "end": s.end, "label": s.type, "text": s.text} for s in gold.spans]
             row = {"id": f"{name}-{index}", "text": text, "types": dict(task.types), "entities": entities}

@@ -13,11 +13,17 @@ from extune.domain.annotation import Extraction, Span
 from extune.domain.task import ExtractionTask
 from tools.embedded_base.concepts import CONCEPTS, RIVALS, Labelled, Range, unite_parts
 
-TCM_SET = "herb formula clinical disease tcm_disease syndrome principle therapy western_treatment".split()
-NEWS_SET = "person place organization".split()
+TCM_SET = ("herb", "formula", "clinical", "disease", "tcm_disease", "syndrome", "principle", "therapy", "western_treatment")
+NEWS_SET = ("person", "place", "organization")
 INSTRUCTIONS = (
-    "从文本中找出下列类型的内容，照抄原文。", "请抽取文中的实体。", "命名实体识别：找出文本中指定类型的实体。", "抽取以下信息。", "阅读文本，按类型列出其中的实体。", "请从医疗文本中抽取指定类型的内容。", "找出下列各类内容，必须与原文一致。",
-)  # fmt: skip
+    "从文本中找出下列类型的内容，照抄原文。",
+    "请抽取文中的实体。",
+    "命名实体识别：找出文本中指定类型的实体。",
+    "抽取以下信息。",
+    "阅读文本，按类型列出其中的实体。",
+    "请从医疗文本中抽取指定类型的内容。",
+    "找出下列各类内容，必须与原文一致。",
+)
 _CLAUSE = re.compile(r"[^，。！？；：、\n,.!?;:]+")
 _SENTENCE = re.compile(r"[^。！？\n]+[。！？]?")
 _HAN = re.compile(r"[一-鿿]{2,}")
@@ -85,8 +91,8 @@ def insert_marks(text: str, generator: random.Random) -> tuple[str, Pseudo]:
     text = text.replace(opening, "").replace(closing, "")
     cuts = sorted(generator.sample(range(len(text) + 1), min(len(text) + 1, 2 * generator.randint(1, 4))))
     pieces, ranges, last, length = [], [], 0, 0
-    for start, end in zip(cuts[::2], cuts[1::2], strict=False):
-        end = min(end, start + generator.randint(1, 20))
+    for start, limit in zip(cuts[::2], cuts[1::2], strict=False):
+        end = min(limit, start + generator.randint(1, 20))
         length += start - last + 1
         pieces += [text[last:start], opening, text[start:end], closing]
         ranges.append((length, length + end - start))
@@ -99,9 +105,8 @@ def insert_marks(text: str, generator: random.Random) -> tuple[str, Pseudo]:
 
 def make_copy_types(text: str, generator: random.Random, count: int) -> list[Pseudo]:
     """Types that the text itself defines: a sentence with a word, a clause by its beginning, repeated words, ..."""
-    makers = (_sentence_with, _clause_with_head, _piece_by_ends, _after_word, _numbered, _between_commas, _repeated, _repeated, _piece_by_ends, _clause_of_length, _exact)
-    found = []
-    for maker in generator.choices(makers, k=3 * count):
+    found: list[Pseudo] = []
+    for maker in generator.choices(_MAKERS, k=3 * count):
         made = maker(text, generator)
         if made is not None and len(found) < count:
             found.append(made)
@@ -126,7 +131,7 @@ def _sentence_with(text: str, generator: random.Random) -> Pseudo | None:
 
 
 def _clause_with_head(text: str, generator: random.Random) -> Pseudo | None:
-    clauses = [match for match in _CLAUSE.finditer(text)]
+    clauses = list(_CLAUSE.finditer(text))
     if not clauses:
         return None
     head = generator.choice(clauses).group()[: generator.randint(1, 2)]
@@ -208,3 +213,9 @@ def _exact(text: str, generator: random.Random) -> Pseudo | None:
     if word is None:
         return None
     return f"“{word}”", "照抄，出现几次写几次", [m.span() for m in re.finditer(re.escape(word), text)]
+
+
+_MAKERS = (
+    *(_sentence_with, _clause_with_head, _after_word, _numbered, _between_commas, _clause_of_length, _exact),
+    *(_piece_by_ends, _piece_by_ends, _repeated, _repeated),
+)

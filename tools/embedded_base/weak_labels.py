@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from tools.embedded_base import lexicon_general as general
-from tools.embedded_base import lexicon_medical as medical
 from tools.embedded_base.concepts import Labelled, Range
+from tools.embedded_base.word_lists import GENERAL, MEDICAL
 
 _CN = "一二三四五六七八九十百千万两零〇"
 _NUMBER = r"(?:\d[\d,，]*(?:\.\d+)?|[一二三四五六七八九十两百千]+)"
@@ -49,12 +48,14 @@ _BODY_STATE = re.compile(
     r"人民法院|人民检察院|(?:[一-鿿]{2,8}(?<![和及与由向对经在的]))(?:主管部门|行政部门)|常务委员会|国务院"
 )
 _MORE_TRANSLIT = "多苗季蒙娃莎柯叶捷涅果戴薇琳露妮娅蕾黛丝翠珊琪萝蓓贾邓顿登敦哥葛瑙契廖留柳扬赞宰祖左措楚彻丘齐其慈迈纽努庞彭坡朴蒲瑟施士忒铁通屠威薛逊因英育章哲竞乐保理易门孟蓝绍隆仑堡比希埃厄冈岗根钦琴盖朗昂"
-_TRANSLIT = "".join(sorted({character for part in general.TRANSLIT for character in part} | set(_MORE_TRANSLIT)))
+_TRANSLIT = "".join(sorted({character for part in GENERAL["translit"] for character in part} | set(_MORE_TRANSLIT)))
 _FOREIGN_PERSON = re.compile(rf"[{_TRANSLIT}]{{1,6}}(?:[·・•][{_TRANSLIT}]{{1,7}}){{1,3}}(?![·・•])")
-_SURNAME = "(?:" + "|".join(sorted(general.SURNAMES, key=len, reverse=True)) + ")"
-_GIVEN = f"[{general.GIVEN_CHARACTERS}]"
-_TITLE = "|".join(sorted(general.TITLES, key=len, reverse=True))
-_TITLED_PERSON = re.compile(rf"(?:{_TITLE})({_SURNAME}{_GIVEN}{{1,2}})(?=[，。、；：“（）说表在于对率会与和的任向就主出等今昨日为及]|$)")
+_SURNAME = "(?:" + "|".join(sorted(GENERAL["surnames"], key=len, reverse=True)) + ")"
+_GIVEN = "[" + "".join(GENERAL["given_characters"]) + "]"
+_TITLE = "|".join(sorted(GENERAL["titles"], key=len, reverse=True))
+_TITLED_PERSON = re.compile(
+    rf"(?:{_TITLE})({_SURNAME}{_GIVEN}{{1,2}})(?=[^一-鿿]|[说表在于对率会与和的任向就主出等今昨日为及]|$)"
+)
 _SPEAKING_PERSON = re.compile(
     rf"(?<![一-鿿])({_SURNAME}{_GIVEN}{{1,2}})(?=说|表示|指出|认为|强调|出生于|出生在|毕业于|先生|女士|教授|担任|（[^）]{{0,30}}\d{{3,4}}年)"
 )
@@ -67,9 +68,8 @@ _ORG = re.compile(
     rf"((?:[^\W\d_的了在是于由与和及为一此该本某各其这那有从到向被以任等将对或两几全个名所间入盟读职前后新开曾又都并后]){{2,9}}?(?:{_ORG_SUFFIX}))(?![一-鿿]{{0,1}}(?:{_ORG_SUFFIX}))"
 )
 
-_LONGEST_WORD = 14
 # Strings that the lists hold but that mean something else too often in everyday medical questions.
-_AMBIGUOUS = set("多饮 多食 溃疡 结节 出血 红肿 早醒 发绀 乏力感 结核 大枣 山药 生姜 核桃仁 大蒜 花椒 胡椒 山楂 莲子 百合 木瓜 化疗后 大脑 血管 东北 西北 西南 东海 南海 东方 华山 红海 中东".split())
+_AMBIGUOUS = set(GENERAL["ambiguous"])
 
 
 def _words(words: Iterable[str], concept: str, table: dict[str, str]) -> None:
@@ -80,48 +80,67 @@ def _words(words: Iterable[str], concept: str, table: dict[str, str]) -> None:
 
 @cache
 def lexicon(domain: str) -> dict[str, str]:
-    """Word to concept; a word of two concepts belongs to the one listed first."""
+    """Word to concept; a word of two concepts belongs to the one listed first. Empty for a domain without lists."""
     table: dict[str, str] = {}
-    if domain == "medical":
-        _words((stem + kind for stem in medical.PATENT_STEMS for kind in medical.PATENT_KINDS), "patent", table)
-        _words(medical.FORMULAS, "formula", table)
-        _words(medical.WESTERN_DRUGS, "western_drug", table)
-        _words(medical.SYMPTOMS, "symptom", table)
-        _words((part + tail for part in ("头", "腹", "胃", "胃部", "腹部", "腰", "肝区", "胸", "胸口", "关节", "背", "肩", "嗓子", "喉咙", "膝盖", "小腹", "浑身") for tail in ("痛", "疼", "疼痛", "胀", "不适", "酸痛", "隐痛", "胀痛", "难受")), "symptom", table)  # fmt: skip
-        organ_diseases = [organ + tail for organ in medical.ORGANS for tail in medical.DISEASE_TAILS]
-        _words((head + name for head in medical.DISEASE_HEADS for name in (*medical.DISEASES, *organ_diseases)), "disease", table)
-        _words((*medical.DISEASES, *organ_diseases, "乙肝", "丙肝", "甲肝", "肝炎", "胃炎", "胃病", "肝病", "肾病", "心脏病", "哮喘", "鼻炎", "咽炎", "前列腺疾病", "大三阳", "小三阳", "结核", "贫血", "中风", "肿瘤", "癌症", "胃癌"), "disease", table)  # fmt: skip
-        _words(medical.EXAMS, "exam", table)
-        _words(medical.HERBS, "herb", table)
-        _words(general.FOODS, "food", table)
-        _words(medical.DEPARTMENTS, "department", table)
-        _words(medical.BODY_PARTS, "body", table)
-        _words((*medical.THERAPIES, *medical.WESTERN_TREATMENTS), "treatment", table)
-    elif domain == "general":
-        places = [*general.PROVINCES, *general.CITIES, *general.COUNTRIES, *general.FOREIGN_CITIES, *general.REGIONS, *general.DISTRICTS]
-        roots = [*general.PROVINCES, *general.CITIES]
-        organizations = (*general.AGENCIES, *general.UNIVERSITIES, *(n for n in general.COMPANY_NAMES if n not in {"小米", "苹果", "长虹", "一汽"}))
-        _words(organizations, "organization", table)
-        _words((root + tail for root in roots for tail in general.ORG_TAILS), "organization", table)
-        _words((root + mark + tail for root in roots for mark in "省市县区" for tail in general.ORG_TAILS), "organization", table)
-        _words((root + mark for root in roots for mark in ("省", "市", "县", "区", "地区", "自治区", "特别行政区")), "place", table)
-        _words((city + tail for city in general.FOREIGN_CITIES + general.COUNTRIES for tail in ("州", "市", "省", "郡")), "place", table)
-        _words((name for name in places if name not in {"四国", "中山", "东方", "白城", "罗湖", "西湖", "故宫", "中东", "大同"}), "place", table)
-    elif domain == "recipe":
-        _words(general.FOODS, "food", table)
-        _words(general.TOOLS, "tool", table)
-    elif domain == "technical":
-        _words(general.SOFTWARE, "software", table)
+    builders = {
+        "medical": _add_medical,
+        "general": _add_names,
+        "recipe": lambda t: (_words(GENERAL["foods"], "food", t), _words(GENERAL["tools"], "tool", t)),
+        "technical": lambda t: _words(GENERAL["software"], "software", t),
+    }
+    if domain in builders:
+        builders[domain](table)
     return table
+
+
+def _add_medical(table: dict[str, str]) -> None:
+    organ_diseases = [organ + tail for organ in MEDICAL["organs"] for tail in MEDICAL["disease_tails"]]
+    diseases = (*MEDICAL["diseases"], *organ_diseases)
+    complaints = (part + tail for part in MEDICAL["everyday_parts"] for tail in MEDICAL["everyday_complaints"])
+    _words((stem + kind for stem in MEDICAL["patent_stems"] for kind in MEDICAL["patent_kinds"]), "patent", table)
+    _words(MEDICAL["formulas"], "formula", table)
+    _words(MEDICAL["western_drugs"], "western_drug", table)
+    _words((*MEDICAL["symptoms"], *complaints), "symptom", table)
+    _words((head + name for head in MEDICAL["disease_heads"] for name in diseases), "disease", table)
+    _words((*diseases, *MEDICAL["everyday_diseases"]), "disease", table)
+    _words(MEDICAL["exams"], "exam", table)
+    _words(MEDICAL["herbs"], "herb", table)
+    _words(GENERAL["foods"], "food", table)
+    _words(MEDICAL["departments"], "department", table)
+    _words(MEDICAL["body_parts"], "body", table)
+    _words((*MEDICAL["therapies"], *MEDICAL["western_treatments"]), "treatment", table)
+
+
+def _add_names(table: dict[str, str]) -> None:
+    roots = (*GENERAL["provinces"], *GENERAL["cities"])
+    abroad = (*GENERAL["foreign_cities"], *GENERAL["countries"])
+    _words((*GENERAL["agencies"], *GENERAL["universities"], *GENERAL["company_names"]), "organization", table)
+    _words(
+        (root + mark + tail for root in roots for mark in ("", *"省市县区") for tail in GENERAL["org_tails"]),
+        "organization",
+        table,
+    )
+    _words((root + mark for root in roots for mark in GENERAL["domestic_marks"]), "place", table)
+    _words((name + mark for name in abroad for mark in "州市省郡"), "place", table)
+    _words((*roots, *abroad, *GENERAL["regions"], *GENERAL["districts"]), "place", table)
+
+
+@cache
+def _longest_by_head(domain: str) -> dict[str, int]:
+    """First two characters to the length of the longest word that begins with them."""
+    longest: dict[str, int] = {}
+    for word in lexicon(domain):
+        longest[word[:2]] = max(len(word), longest.get(word[:2], 0))
+    return longest
 
 
 def scan(text: str, domain: str) -> dict[str, list[Range]]:
     """Leftmost-longest matches of the domain's words; a Latin word only as a whole word."""
-    table = lexicon(domain)
+    table, longest = lexicon(domain), _longest_by_head(domain)
     found: dict[str, list[Range]] = {}
     place, end = 0, len(text)
     while place < end:
-        for size in range(min(_LONGEST_WORD, end - place), 1, -1):
+        for size in range(min(longest.get(text[place : place + 2], 0), end - place), 1, -1):
             word = text[place : place + size]
             concept = table.get(word)
             if concept is not None and not (word.isascii() and _inside_latin(text, place, place + size)):
@@ -186,7 +205,11 @@ def _label_names(text: str, spans: dict[str, list[Range]], persons: Iterable[str
     names = {text[start:end] for start, end in people if "·" not in text[start:end]} | set(persons)
     people += [match.span() for name in names for match in re.finditer(re.escape(name), text)]
     organizations = spans["organization"] + [match.span(1) for match in _ORG.finditer(text)]
-    flat = keep_longest([("person", *r) for r in people] + [("organization", *r) for r in organizations] + [("place", *r) for r in spans["place"]])
+    flat = keep_longest(
+        [("person", *r) for r in people]
+        + [("organization", *r) for r in organizations]
+        + [("place", *r) for r in spans["place"]]
+    )
     for concept in ("person", "organization", "place"):
         spans[concept] = [(start, end) for found, start, end in flat if found == concept]
 

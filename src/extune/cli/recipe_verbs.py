@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -25,24 +26,27 @@ recipes = typer.Typer(help="List, print and write recipes.", no_args_is_help=Tru
 
 def check(recipe: RecipeName, overrides: Overrides = None) -> None:
     """Read all data of a recipe and say what is wrong with it, before anything is trained."""
+    loaded = load_recipe(recipe, *(overrides or ()))
     quiet_libraries()
     from extune.stages.check import SplitFacts
     from extune.stages.check import check as check_recipe
 
-    report = check_recipe(load_recipe(recipe, *(overrides or ())))
+    report = check_recipe(loaded)
     facts = {field.name: [getattr(one, field.name) for one in report.splits.values()] for field in fields(SplitFacts)}
     rows = [(name.replace("_", " "), *values) for name, values in facts.items() if name != "spans"]
-    print_columns("read", ("", *report.splits), rows)
+    if report.splits:
+        print_columns("read", ("", *report.splits), rows)
     names = list(dict.fromkeys(name for one in report.splits.values() for name in one.spans))
     counts = [(name, *(one.spans[name] for one in report.splits.values())) for name in names]
-    print_columns("spans of each type", ("type", *report.splits), counts)
+    if names:
+        print_columns("spans of each type", ("type", *report.splits), counts)
     for finding in report.findings:
         say(Text(finding.severity, style="bold red" if finding.severity == "error" else "yellow").append(
             f": {finding.where}: {finding.what}", style="not bold default"))  # fmt: skip
     say(f"{len(report.findings)} findings" if report.findings else "nothing is wrong")
     if report.has_errors:
         raise typer.Exit(RecipeError.exit_code)
-    note(f"next: extune train {recipe}")
+    note("next: extune train " + shlex.join([recipe, *(overrides or ())]))
 
 
 def show(
@@ -53,10 +57,11 @@ def show(
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "train",
 ) -> None:
     """Print one example as the model sees it; what is trained is in colour, one token after the other."""
+    loaded = load_recipe(recipe, *(overrides or ()))
     quiet_libraries()
     from extune.stages.show import show as show_example
 
-    rows = show_example(load_recipe(recipe, *(overrides or ())), split=split, row=row, line=line)
+    rows = show_example(loaded, split=split, row=row, line=line)
     if not rows:
         say("the example is too long and dropped (data.on_too_long: drop)")
     for shown in rows:
@@ -82,8 +87,8 @@ def train(
         run = train_recipe(loaded, out, resume=resume, console=errors())
     except KeyboardInterrupt:
         place = out or Path("runs") / loaded.name
-        words = " ".join([recipe, *(overrides or ())])
-        note(f"continue with: extune train {words} --out {place} --resume")
+        words = shlex.join([recipe, *(overrides or ()), "--out", str(place)])
+        note(f"continue with: extune train {words} --resume")
         raise
     say(f"wrote {run.path}")
     note(f"next: extune evaluate {run.path}")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from extune.cli.progress import counting_progress, quiet_libraries
-from extune.cli.terminal import note, print_prediction, print_scores, say
+from extune.cli.terminal import note, print_error, print_prediction, print_scores, say
 from extune.domain.example import Example
-from extune.errors import RecipeError
+from extune.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
     from extune.engines.engine import DecodingOptions
@@ -149,7 +149,10 @@ def _predict_interactively(predictor: Predictor) -> None:
         raise RecipeError("neither --text nor --file is given", expected="a text", fix="--text TEXT, or --file IN --out OUT")
     note("one text a line; an empty line ends")
     while text := _ask():
-        _predict_text(predictor, text)
+        try:
+            _predict_text(predictor, text)
+        except DataError as error:  # a text that does not fit; the next one may
+            print_error(error)
 
 
 def _ask() -> str:

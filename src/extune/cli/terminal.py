@@ -51,8 +51,8 @@ def note(line: str) -> None:
 
 def print_error(error: ExtuneError) -> None:
     """The four parts of an error, its kind first."""
-    kind, _, rest = f"{type(error).__name__}: {error.render()}".partition(":")
-    errors().print(Text(kind, style="bold red").append(f":{rest}", style="not bold default"))
+    kind = next(one for one in type(error).__mro__ if one.__module__ == ExtuneError.__module__)  # rooms may refine it
+    errors().print(Text(kind.__name__, style="bold red").append(f": {error.render()}", style="not bold default"))
 
 
 def highlight(text: str, extraction: Extraction, types: Sequence[str]) -> Text:

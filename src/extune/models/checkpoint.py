@@ -52,8 +52,7 @@ def load_run_tokenizer(run: Path, contract: Contract) -> PreTrainedTokenizerBase
     """The run's own tokenizer, checked against the contract.
 
     Raises:
-        RunError: it is missing.
-        ModelError: it is not the one that the contract was made with.
+        RunError: it is missing, corrupted, or not the one that the contract was made with.
     """
     folder = run / "tokenizer"
     if not folder.is_dir():
@@ -63,8 +62,9 @@ def load_run_tokenizer(run: Path, contract: Contract) -> PreTrainedTokenizerBase
             expected="a complete run directory",
             fix="copy the run directory again, or train again",
         )
-    tokenizer = load_tokenizer(folder)
-    require_tokenizer(tokenizer, contract, str(folder))
+    with _as_run_error():
+        tokenizer = load_tokenizer(folder)
+        require_tokenizer(tokenizer, contract, str(folder))
     return tokenizer
 
 
@@ -84,7 +84,8 @@ def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel 
                 expected="a complete run directory",
                 fix="copy the run directory again, or train again",
             )
-        return load_base(run / "model", contract.dtype, device)
+        with _as_run_error():
+            return load_base(run / "model", contract.dtype, device)
     model = load_base(require_base(contract), contract.dtype, device)
     return load_adapter(model, run / "adapter").eval() if contract.weights == "adapter" else model
 
@@ -117,6 +118,17 @@ def require_tokenizer(tokenizer: PreTrainedTokenizerBase, contract: Contract, wh
             expected=f"a tokenizer with SHA-256 {contract.tokenizer_hash[:12]}...",
             fix="copy the run directory again, or train again",
         )
+
+
+@contextmanager
+def _as_run_error() -> Iterator[None]:
+    """What is wrong with a model's files is, inside a run directory, wrong with the run."""
+    try:
+        yield
+    except ModelError as error:
+        raise RunError(
+            error.what, where=error.where, expected=error.expected, fix="copy the run directory again, or train again"
+        ) from error
 
 
 @contextmanager

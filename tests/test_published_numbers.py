@@ -1,0 +1,13 @@
+"""Figures in the docs are those of `benchmarks/results`."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.tables import PAGES, update
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_made_from_the_results(page: str) -> None:
+    before, after = update(page)
+    assert before == after, "run python -m benchmarks.tables"

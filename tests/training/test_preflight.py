@@ -1,0 +1,117 @@
+"""Each way in which a training cannot start has its own error, and looking for them changes nothing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from extune.errors import TrainingError
+from extune.tokens.encode import EncodedRow
+from extune.training.batches import BatchCollator, target_losses
+from extune.training.packed_attention import packed_attention_in
+from extune.training.preflight import packing_difference, packing_obstacle, require_first_step, require_rows
+
+SHAPE = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+COLLATOR = BatchCollator(packing=True, max_tokens=1000)
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    torch.manual_seed(0)
+    return Qwen3ForCausalLM(Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16, attention_dropout=0.3))
+
+
+@pytest.fixture
+def rows() -> list[EncodedRow]:
+    draw = random.Random(3)
+    made = []
+    for number in range(5):
+        prompt = [*range(10), *(draw.randrange(20, 90) for _ in range(draw.randrange(2, 12)))]
+        made.append(EncodedRow(str(number), (*prompt, 21, 22, 2), len(prompt), ""))
+    return made
+
+
+def test_a_sound_start_passes_and_leaves_everything_as_it_was(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    model.eval()
+    before = [parameter.clone() for parameter in model.parameters()]
+    random_state = torch.get_rng_state()
+    with packed_attention_in(model):
+        require_first_step(model, rows, COLLATOR, target_losses)
+    assert packing_difference(model, rows, torch.device("cpu")) is None
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(torch.equal(now, then) for now, then in zip(model.parameters(), before, strict=True))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not model.training
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_no_row_at_all() -> None:
+    with pytest.raises(TrainingError, match="no row"):
+        require_rows([])
+
+
+def test_a_row_without_target_is_named(rows: list[EncodedRow]) -> None:
+    with pytest.raises(TrainingError, match="'empty'"):
+        require_rows([*rows, EncodedRow("empty", (1, 2), 2, "")])
+
+
+def test_a_loss_that_is_not_finite(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    torch.nn.init.constant_(model.model.norm.weight, float("inf"))
+    with pytest.raises(TrainingError, match="the loss of the first batch"):
+        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+
+
+def test_nothing_to_train(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    model.requires_grad_(False)
+    with pytest.raises(TrainingError, match="no weight is trainable"):
+        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+
+
+def test_weights_that_the_loss_does_not_reach(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    model.requires_grad_(False)
+    model.spare = torch.nn.Linear(2, 2)
+
+    def losses(model: PreTrainedModel, pack: dict[str, object]) -> torch.Tensor:
+        return target_losses(model, pack) + 0 * model.spare.weight.sum()
+
+    with pytest.raises(TrainingError, match="is zero"):
+        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), losses)
+
+
+def test_a_pack_that_does_not_fit_in_memory(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    def losses(*_: object) -> torch.Tensor:
+        return torch.empty(1 << 60)
+
+    with pytest.raises(TrainingError, match="does not fit in memory"):
+        require_first_step(model, rows, COLLATOR, losses)
+
+
+def test_other_errors_of_the_model_are_not_taken_for_memory(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
+    def losses(*_: object) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        require_first_step(model, rows, COLLATOR, losses)
+
+
+def test_layers_with_a_window_are_not_packed(model: PreTrainedModel) -> None:
+    mistral = MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=1, sliding_window=8))
+    assert packing_obstacle(model) is None
+    assert "whole sequence" in str(packing_obstacle(mistral))
+
+
+class Leaky(Qwen3ForCausalLM):
+    """A model that does not hand the layout down to its attention, so that rests see each other."""
+
+    def forward(self, *args: object, logits_to_keep: torch.Tensor | int = 0, **kwargs: object) -> object:
+        kwargs.pop("layout", None)
+        return super().forward(*args, logits_to_keep=logits_to_keep, **kwargs)
+
+
+def test_a_model_whose_packed_losses_differ_is_found(rows: list[EncodedRow]) -> None:
+    torch.manual_seed(0)
+    leaky = Leaky(Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16, initializer_range=0.5))
+    assert "differ" in str(packing_difference(leaky, rows, torch.device("cpu")))
