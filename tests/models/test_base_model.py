@@ -117,6 +117,7 @@ def test_loading_gives_the_dtype_that_was_asked_for(base_model: PreTrainedModel)
     assert base_model.dtype == torch.float32
     assert not base_model.training
     assert load_base(resolve_base(EMBEDDED), "bfloat16", "cpu").dtype == torch.bfloat16
+    assert load_base(resolve_base(EMBEDDED), "auto", "cpu").dtype == torch.float32
 
 
 def test_devices() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from tools.embedded_base import made_clinical, made_news
@@ -69,7 +70,7 @@ def test_made_texts_are_labelled_and_complete(grammar: dict, known: list[str], s
         assert "{" not in labelled.text
         assert set(known) <= set(labelled.spans) <= set(CONCEPTS)
         for ranges in labelled.spans.values():
-            assert all(left[1] <= right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+            assert all(left[1] <= right[0] for left, right in pairwise(ranges))
             assert all(0 <= left < right <= len(labelled.text) for left, right in ranges)
 
 

@@ -1,7 +1,7 @@
 """Make the embedded base: `python -m tools.embedded_base --corpus DIR --out DIR STAGE`.
 
 Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training),
-`prepare-extraction` (extraction-shaped rows, packed).
+`prepare-extraction` (extraction-shaped rows, packed), `extraction` (training on them), `ship` (score, card, package).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from tools.embedded_base import corpus, extraction_text
+from tools.embedded_base import corpus, evaluate, extraction_text, ship
 from tools.embedded_base.model import CONTEXT, VOCABULARY, build_config, build_model
 from tools.embedded_base.packing import pack_documents
 from tools.embedded_base.pretrain import Rows, Stage, train, weighted_loss
@@ -42,17 +42,23 @@ def plain(arguments: argparse.Namespace) -> None:
     config = build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END))
     model = build_model(config)
     ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
-    stage = Stage("plain", sequence_tokens=256, batch_tokens=arguments.batch_tokens, steps=arguments.steps,
-                  muon_lr=arguments.muon_lr, adam_lr=arguments.adam_lr)
+    stage = Stage(
+        "plain",
+        sequence_tokens=256,
+        batch_tokens=arguments.batch_tokens,
+        steps=arguments.steps,
+        muon_lr=arguments.muon_lr,
+        adam_lr=arguments.adam_lr,
+    )
     rows = Rows(ids, None, stage.sequence_tokens, arguments.seed)
     held_out = Rows(np.load(arguments.out / "held_out.npy"), None, stage.sequence_tokens, 0)
 
-    def evaluate() -> float:
+    def held_out_loss() -> float:
         with torch.no_grad():
             losses = [weighted_loss(model, *held_out.batch(step, 16)).item() for step in range(8)]
         return sum(losses) / len(losses)
 
-    train(model, rows, stage, arguments.out, arguments.compile, evaluate)
+    train(model, rows, stage, arguments.out, arguments.compile, held_out_loss)
     model.save_pretrained(arguments.out / "plain")
 
 
@@ -110,7 +116,25 @@ def load_stage(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> Qwen3For
     return model
 
 
-STAGES = {"prepare": prepare, "plain": plain, "prepare-extraction": prepare_extraction, "extraction": extraction}
+def ship_base(arguments: argparse.Namespace) -> None:
+    """Score the extraction stage on held-out rows and put it into the package with its card."""
+    tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
+    model = load_stage(arguments.out / "extraction.pt", tokenizer)
+    final = arguments.out / "final"
+    model.save_pretrained(final)
+    tokenizer.save_pretrained(final)
+    score = evaluate.score_held_out(final, arguments.out / "extraction_held_out.jsonl")
+    (arguments.out / "held_out_score.json").write_text(json.dumps(score.to_json(), ensure_ascii=False), encoding="utf-8")
+    ship.ship(model, tokenizer, arguments.out, Path("src/extune/shipped/base"))
+
+
+STAGES = {
+    "prepare": prepare,
+    "plain": plain,
+    "prepare-extraction": prepare_extraction,
+    "extraction": extraction,
+    "ship": ship_base,
+}
 
 
 def main() -> None:

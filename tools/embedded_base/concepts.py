@@ -115,11 +115,17 @@ CONCEPTS: dict[str, Concept] = {
 }
 
 # Asked together, one of these would repeat or contradict the other.
-RIVALS = (
-    {"drug", "tcm_drug"}, {"drug", "herb"}, {"drug", "formula"}, {"drug", "patent"}, {"drug", "western_drug"}, {"tcm_drug", "herb"},
-    {"tcm_drug", "formula"}, {"tcm_drug", "patent"}, {"clinical", "symptom"}, {"clinical", "tongue"}, {"clinical", "pulse"},
-    {"any_disease", "disease"}, {"any_disease", "tcm_disease"}, {"treatment", "therapy"}, {"treatment", "western_treatment"},
-)  # fmt: skip
+RIVALS = tuple(
+    {whole, part}
+    for whole, parts in {
+        "drug": ("tcm_drug", "herb", "formula", "patent", "western_drug"),
+        "tcm_drug": ("herb", "formula", "patent"),
+        "clinical": ("symptom", "tongue", "pulse"),
+        "any_disease": ("disease", "tcm_disease"),
+        "treatment": ("therapy", "western_treatment"),
+    }.items()
+    for part in parts
+)
 
 
 def unite_parts(spans: dict[str, list[Range]]) -> dict[str, list[Range]]:

@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,7 @@ def replace_names(labelled: Labelled, generator: random.Random) -> Labelled:
     """
     makers = {"person": made_names.make_person, "place": made_names.make_place, "organization": made_names.make_organization}
     replaced = sorted((start, end, key) for key in NEWS_SET for start, end in labelled.spans.get(key, []))
-    if any(left[1] > right[0] for left, right in zip(replaced, replaced[1:], strict=False)):
+    if any(left[1] > right[0] for left, right in pairwise(replaced)):
         return labelled
     memory: dict[str, str] = {}
     pieces, last, shift = [], 0, 0

@@ -130,9 +130,7 @@ def segmented_loss(model: Qwen3ForCausalLM, ids_BT: Tensor, weights_BT: Tensor) 
     starts_BT = torch.where(F.pad(ends_BT[:, :-1], (1, 0), value=True), places_T, 0).cummax(-1).values
     visible_BTT = (segments_BT[:, :, None] == segments_BT[:, None, :]) & (places_T[:, None] >= places_T)
     mask_B1TT = torch.where(visible_BTT, 0.0, torch.finfo(torch.bfloat16).min).to(torch.bfloat16)[:, None]
-    logits_BTV = model(
-        input_ids=inputs_BT, attention_mask=mask_B1TT, position_ids=places_T - starts_BT, use_cache=False
-    ).logits
+    logits_BTV = model(input_ids=inputs_BT, attention_mask=mask_B1TT, position_ids=places_T - starts_BT, use_cache=False).logits
     return _weighted_mean(logits_BTV, ids_BT, weights_BT)
 
 

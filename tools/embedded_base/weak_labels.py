@@ -28,7 +28,9 @@ PATTERNS: dict[str, re.Pattern[str]] = {
     ),
     "clock": re.compile(r"(?:上午|下午|晚上|凌晨|中午|早上)?\d{1,2}(?:[:：]\d{2}|点(?:\d{1,2}分|半)?|时\d{1,2}分)"),
     "percent": re.compile(r"(?:\d+(?:\.\d+)?%|百分之[一二三四五六七八九十百零点]+|\d+(?:\.\d+)?％)"),
-    "money": re.compile(_NUMBER + r"(?:多|余)?[万亿]?(?:美元|欧元|英镑|日元|港元|港币|人民币|元|块钱|镑|法郎|马克|卢布|新台币)"),
+    "money": re.compile(
+        _NUMBER + r"(?:多|余)?[万亿]?(?:美元|欧元|英镑|日元|港元|港币|人民币|元|块钱|镑|法郎|马克|卢布|新台币)"
+    ),
     "amount": re.compile(r"(?:\d[\d,]*(?:\.\d+)?)(?:多|余)?[万亿]? ?(?:" + _UNITS + ")"),
     "book": re.compile(r"《([^《》\n]{1,40})》"),
     "quotation": re.compile(r"[“「]([^“”「」\n]{1,60})[”」]"),
@@ -40,15 +42,17 @@ PATTERNS: dict[str, re.Pattern[str]] = {
     "rating": re.compile(r"(?<![\d.])\d(?:\.\d)?分(?!钟|之)"),
     "shop": re.compile(r"(?<![一-鿿])[一-鿿A-Za-z·' ]{2,14}[（(][^（）()\n]{1,10}店[)）]"),
     "age": re.compile(r"(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:多)?(?:周?岁|个月大)"),
-    "duration": re.compile(rf"(?:\d+|[{_CN}半]+)(?:多|余)?(?:年|个月|个多月|天|周|个星期|小时|个小时|分钟)(?:多|余|来)?(?![\d月初底前代])"),
-    "ordinal": re.compile(rf"第[{_CN}\d]+(?:章|节|次|届|届|届|个|名|位|版|回|部|期|批)"),
+    "duration": re.compile(
+        rf"(?:\d+|[{_CN}半]+)(?:多|余)?(?:年|个月|个多月|天|周|个星期"
+        r"|小时|个小时|分钟)(?:多|余|来)?(?![\d月初底前代])"
+    ),
+    "ordinal": re.compile(rf"第[{_CN}\d]+(?:章|节|次|届|个|名|位|版|回|部|期|批)"),
 }  # fmt: skip
 _BODY_STATE = re.compile(
     r"(?:国务院|省、自治区、直辖市|设区的市|县级以上|各级|市|县|省|区|乡镇|镇|乡|所在地)?(?:地方)?(?:各级)?人民政府|(?:国务院|公安|检察|审判|税务|司法行政|市场监督管理|监察|海关|行政|登记|审批|监督管理|主管)机关|"
     r"人民法院|人民检察院|(?:[一-鿿]{2,8}(?<![和及与由向对经在的]))(?:主管部门|行政部门)|常务委员会|国务院"
 )
-_MORE_TRANSLIT = "多苗季蒙娃莎柯叶捷涅果戴薇琳露妮娅蕾黛丝翠珊琪萝蓓贾邓顿登敦哥葛瑙契廖留柳扬赞宰祖左措楚彻丘齐其慈迈纽努庞彭坡朴蒲瑟施士忒铁通屠威薛逊因英育章哲竞乐保理易门孟蓝绍隆仑堡比希埃厄冈岗根钦琴盖朗昂"
-_TRANSLIT = "".join(sorted({character for part in GENERAL["translit"] for character in part} | set(_MORE_TRANSLIT)))
+_TRANSLIT = "".join(sorted({character for part in GENERAL["translit"] for character in part} | set(GENERAL["more_translit"])))
 _FOREIGN_PERSON = re.compile(rf"[{_TRANSLIT}]{{1,6}}(?:[·・•][{_TRANSLIT}]{{1,7}}){{1,3}}(?![·・•])")
 _SURNAME = "(?:" + "|".join(sorted(GENERAL["surnames"], key=len, reverse=True)) + ")"
 _GIVEN = "[" + "".join(GENERAL["given_characters"]) + "]"

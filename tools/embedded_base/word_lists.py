@@ -1,6 +1,6 @@
-"""Word lists and templates of `words/*.txt`, all written from general knowledge for this project.
+r"""Word lists and templates of `words/*.txt`, all written from general knowledge for this project.
 
-A file has sections `[name]`. Word lists hold blank-separated words; templates one per line, `\\n` for a line break and
+A file has sections `[name]`. Word lists hold blank-separated words; templates one per line, `\n` for a line break and
 `-` for the empty template.
 """
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tools.samples import quantities
-from tools.samples.filling import Mark, Piece, Value, fill, join
+from tools.samples.filling import Mark, Piece, Value, choose, fill, join
 from tools.samples.lexicon import PART_PATTERN, SIDED_PARTS, SIDES, SPECIALTIES, Specialty, pool
 from tools.samples.note_templates import ROOMS, SECTIONS, TEST, TRAIN
 
@@ -144,7 +144,7 @@ def _make_note(random: Random, split: str) -> tuple[str, list[Mark]]:
     remembered: dict[str, Value] = {}
     pieces: list[Piece] = []
     for template in choose_templates(random, split):
-        pieces.extend(fill(template, draw, remembered))
+        pieces.extend(fill(choose(template, random), draw, remembered))
     text, marks = join(tuple(pieces))
     drugs = [mark for mark in marks if mark.type == "药物"]
     parts = [

@@ -1,16 +1,19 @@
 """Templates with slots become texts with annotated spans.
 
-A slot is `{kind}` or `{kind1}`: the same kind and number in one text is the same value. In: template, a function from kinds to
-values. Out: text and spans. It knows nothing about medicine.
+A slot is `{kind}` or `{kind1}`: the same kind and number in one text is the same value. `(a|b)` is one of the alternatives.
+In: template, a function from kinds to values. Out: text and spans. It knows nothing about medicine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
+from random import Random
 
 _SLOT = re.compile(r"\{([^\d{}]+)(\d*)\}")
+_ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,17 @@ class Mark:
 
 
 Value = tuple[Piece, ...]
+
+
+def choose(template: str, random: Random) -> str:
+    """The template with one of each `(alternative|other)`."""
+    return _ALTERNATIVES.sub(lambda found: random.choice(found[1].split("|")), template)
+
+
+def expansions(template: str) -> Iterator[str]:
+    """Every template that `choose` can return."""
+    literals = _ALTERNATIVES.split(template)  # literal, alternatives, literal, ...
+    yield from map("".join, product(*(part.split("|") if place % 2 else (part,) for place, part in enumerate(literals))))
 
 
 def fill(template: str, draw: Callable[[str], Value], remembered: dict[str, Value]) -> Value:

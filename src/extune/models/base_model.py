@@ -109,7 +109,7 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
 
     Args:
         folder: from `resolve_base`, or any folder in Hugging Face layout with safetensors.
-        dtype: `float32`, `bfloat16` or `float16`.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` as in `choose_dtype`.
         device: from `choose_device`.
 
     Raises:
@@ -118,7 +118,11 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     require_safetensors(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True, trust_remote_code=False
+            folder,
+            dtype=getattr(torch, choose_dtype(dtype, device)),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelError(
