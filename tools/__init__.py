@@ -1,0 +1,1 @@
+"""How the things in `src/extune/shipped` are made."""

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from extune.data.readers import read_examples as read_examples
+    from extune.data.examples import read_examples as read_examples
     from extune.domain.annotation import Answer as Answer
     from extune.domain.annotation import Extraction as Extraction
     from extune.domain.annotation import Fields as Fields
@@ -52,7 +52,7 @@ _HOMES = {
     "evaluate": "stages.evaluate",
     "load_predictor": "predicting.open",
     "load_recipe": "recipe.load",
-    "read_examples": "data.readers",
+    "read_examples": "data.examples",
     "train": "stages.train",
 }
 

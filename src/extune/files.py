@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically, with `\\n` line ends on every platform."""
+    """Write UTF-8 text atomically, with newline line ends on every platform."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -100,6 +100,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     """The file's text without byte order mark; line ends are kept as they are.
 
     Args:
+        path: of an existing file.
         encoding: None detects UTF-8 (with or without mark), UTF-16 with mark and GB18030.
     """
     chosen = encoding or detect_encoding(path)

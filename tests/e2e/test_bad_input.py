@@ -35,9 +35,7 @@ def require_error(done: object, *words: str) -> None:
     ],
     ids=["empty", "overlapping", "inside-without-begin", "unknown-type", "not-utf-16", "not-utf-8"],
 )
-def test_a_wrong_data_file(
-    recipe_file: Path, tmp_path: Path, extune: Extune, content: bytes, words: tuple[str, ...]
-) -> None:
+def test_a_wrong_data_file(recipe_file: Path, tmp_path: Path, extune: Extune, content: bytes, words: tuple[str, ...]) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
     done = extune("train", recipe_file, f"data.train={path}", "--out", tmp_path / "run")
@@ -106,9 +104,7 @@ def corrupt(path: Path) -> None:
         (corrupt, "tokenizer/tokenizer_config.json"),
     ],
 )
-def test_a_damaged_run(
-    trained_run: Path, tmp_path: Path, extune: Extune, damage: Callable[[Path], None], name: str
-) -> None:
+def test_a_damaged_run(trained_run: Path, tmp_path: Path, extune: Extune, damage: Callable[[Path], None], name: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run, ignore=shutil.ignore_patterns("checkpoints"))
     damage(run / name)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
-
 from tools.embedded_base.pretrain import Rows, Stage, segmented_loss, weighted_loss
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 
 def build_tiny() -> Qwen3ForCausalLM:

@@ -75,7 +75,7 @@ def mean_loss(model: PreTrainedModel) -> float:
 def test_training_learns_and_gives_the_model_back_as_it_came(autocast: bool, tmp_path: Path) -> None:
     model = tiny()
     before, forward = mean_loss(model), model.forward
-    result = train_model(model, some_rows(), setup(autocast=autocast, learning_rate=1e-2), tmp_path)
+    result = train_model(model, some_rows(), setup(autocast=autocast, learning_rate=2e-2), tmp_path)
     assert mean_loss(model) < before / 2
     assert result.packed
     assert (result.steps, result.best_step, result.best_score) == (12, 12, None)
@@ -143,7 +143,7 @@ def test_progress_shows_loss_speed_and_scores(tmp_path: Path) -> None:
 
 def test_without_a_console_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train_model(tiny(), some_rows(), setup(max_steps=2), tmp_path)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_loss_that_diverges_ends_the_training(tmp_path: Path) -> None:

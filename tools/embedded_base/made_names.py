@@ -56,7 +56,8 @@ def _city(generator: random.Random) -> str:
 
 
 def _province(generator: random.Random) -> str:
-    return _pick(generator, "provinces") + _maybe(generator, "省", 0.33)
+    name = _pick(generator, "provinces")
+    return name + _maybe(generator, "省", 0.0 if name in GENERAL["regions_without_mark"] else 0.33)
 
 
 def _small_place(generator: random.Random) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,9 +102,11 @@ class MasterOptimizers:
         return norm
 
     def state_dict(self) -> dict[str, object]:
+        """Masters and both optimizers."""
         return {"masters": [m.data for m in self.masters], "muon": self.muon.state_dict(), "adam": self.adam.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`; the parameters follow the masters."""
         with torch.no_grad():
             for master, parameter, saved in zip(self.masters, self.parameters, state["masters"], strict=True):
                 master.copy_(saved)

@@ -54,13 +54,13 @@ def _source_table(plain: dict[str, Any], extraction: dict[str, Any]) -> str:
     for source in MIXTURE:
         name = source.name + ("_simplified" if source.simplify else "")
         counts = plain[name]
-        lines.append(
-            f"| {name} | {source.licence} | {counts['characters']:,} | {source.passes:g} | {counts['lines_dropped_as_overlap']:,} |"
-        )
+        dropped = counts["lines_dropped_as_overlap"]
+        lines.append(f"| {name} | {source.licence} | {counts['characters']:,} | {source.passes:g} | {dropped:,} |")
     rows, answers = extraction["rows"], extraction["answer_tokens"]
     dropped = sum(extraction["lines_dropped_as_overlap"].values())
     lines.append(
-        f"\nExtraction-shaped rows: {rows:,} with {answers:,} answer tokens; {dropped:,} lines of their sources dropped as overlap."
+        f"\nExtraction-shaped rows: {rows:,} with {answers:,} answer tokens; "
+        f"{dropped:,} lines of their sources dropped as overlap."
     )
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from extune.cli.progress import counting_progress, quiet_libraries
+from extune.cli.progress import quiet_libraries
 from extune.cli.terminal import errors, note, output, print_columns, print_extraction, say, summarize
 from extune.errors import RecipeError
 from extune.files import write_text
@@ -95,15 +95,13 @@ def train(
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run directory.")] = Path("runs") / "demo",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted demo.")] = False,
+    out: Annotated[Path, typer.Option(help="Run directory; an interrupted demo goes on there.")] = Path("runs") / "demo",
 ) -> None:
     """Train the embedded base on a bundled sample, score it, and show what it extracts."""
     quiet_libraries()
     from extune.studies.demo import run_demo
 
-    with counting_progress("predicting") as progress:
-        result = run_demo(out, resume=resume, console=errors(), progress=progress)
+    result = run_demo(out, errors())
     scores = {"untrained base": result.untrained, "gazetteer": result.gazetteer, "trained": result.trained}
     rows = [(name, *(f"{figure:.3f}" for figure in (score.micro.precision, score.micro.recall, score.micro.f1)))
             for name, score in scores.items()]  # fmt: skip

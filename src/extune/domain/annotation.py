@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, order=True)
@@ -69,7 +70,7 @@ class Extraction:
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.spans, key=lambda span: (span.start, -span.end, span.type)))
-        for left, right in zip(ordered, ordered[1:], strict=False):
+        for left, right in pairwise(ordered):
             if left.key == right.key:
                 raise ValueError(f"span [{left.start}, {left.end}) of type {left.type!r} stands twice")
         object.__setattr__(self, "spans", ordered)

@@ -81,7 +81,7 @@ class TransformersEngine:
                 batch = self._take_batch(prompts, waiting)
                 answers = [self._start(index, prompts[index], options) for index in batch]
                 if not self._decodes(answers, prefix, prefix_length, options):
-                    self._shrink(len(batch))
+                    self._shrink(len(batch), len(prompts[batch[0]].ids))
                     continue
                 completions |= {answer.index: self._finish(answer) for answer in answers}
                 waiting = waiting[len(batch) :]
@@ -177,8 +177,8 @@ class TransformersEngine:
     def _finish(self, answer: Answer) -> Completion:
         return answer.to_completion(decode_completion(self._tokenizer, answer.ids[:-1] if answer.stopped else answer.ids))
 
-    def _shrink(self, rows: int) -> None:
-        """Halve the batches after the device ran out of memory."""
+    def _shrink(self, rows: int, longest: int) -> None:
+        """Halve the batches after the device ran out of memory with `rows` prompts of at most `longest` tokens."""
         if rows == 1:
             raise EngineError(
                 "the device's memory does not hold a single prompt and its answer",
@@ -186,7 +186,7 @@ class TransformersEngine:
                 expected="room for the model and the keys and values of one prompt",
                 fix="use --device cpu, or train with a smaller prompt.max_input_tokens",
             )
-        self._batch_tokens //= 2
+        self._batch_tokens = rows // 2 * longest
         torch.cuda.empty_cache()
         _LOG.warning("out of memory with %d answers at once; going on with %d tokens a batch", rows, self._batch_tokens)
 

@@ -138,13 +138,13 @@ def _train_once(
     contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base))
     encoders = {name: build_encoder(tokenizer, contract) for name in splits}
     rows = _encode(splits, encoders)
-    write_text(run.recipe_file, dump_recipe(recipe))
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
     model = add_adapter(load_base(base, contract.dtype, device), recipe.adapter)
     score_dev = None
     if "dev" in splits:
         score_dev = _build_score_dev(recipe, model, contract, encoders["dev"], splits["dev"].examples)
     setup = TrainingSetup(recipe.training, recipe.selection, precision.autocast)
+    write_text(run.recipe_file, dump_recipe(recipe))
     try:
         result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
     except Exception:
@@ -216,10 +216,10 @@ def _read(recipe: Recipe, name: str, given: Sequence[Example] | None) -> _Split 
 
 def _encode(splits: Mapping[str, _Split], encoders: Mapping[str, Encoder]) -> list[EncodedRow]:
     """The training rows. Dev prompts are encoded too, so that one that does not fit is known before the first step."""
-    if "dev" in splits:
-        for example in splits["dev"].examples:
-            encoders["dev"].encode_prompts(example)
-    return [row for example in splits["train"].examples for row in encoders["train"].encode_rows(example)]
+    rows = [row for example in splits["train"].examples for row in encoders["train"].encode_rows(example)]
+    for example in splits["dev"].examples if "dev" in splits else ():
+        encoders["dev"].encode_prompts(example)
+    return rows
 
 
 def _describe(split: _Split, encoder: Encoder) -> SplitProvenance:

@@ -19,7 +19,7 @@ from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
 from extune.runs.run_dir import RunDir, read_json
-from extune.stages.evaluate import Progress, describe_score, score_examples, write_scores
+from extune.stages.evaluate import describe_score, score_examples, write_scores
 from extune.stages.train import train
 
 RECIPE = "clinic-notes"
@@ -52,28 +52,24 @@ class DemoResult:
     report: Path
 
 
-def run_demo(
-    out: Path, *, resume: bool = False, console: Console | None = None, progress: Progress | None = None
-) -> DemoResult:
+def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     """Train `clinic-notes`, then score it and its baselines on the bundled test set.
 
     Args:
-        out: the run directory.
-        resume: continue a demo that was interrupted, or show a finished one again.
+        out: the run directory; an interrupted demo goes on, a finished one is scored again.
         console: shows the training.
-        progress: is told about scored rows.
 
     Raises:
         ExtuneError: as in `train`.
     """
     recipe = load_recipe(RECIPE)
-    run = train(recipe, out, resume=resume, console=console)
+    run = train(recipe, out, resume=True, console=console)
     examples = read_split(recipe.data, "test", recipe.task).examples
-    untrained = score_examples(open_untrained(recipe, recipe.base.model), examples, progress).score
+    untrained = score_examples(open_untrained(recipe, recipe.base.model), examples).score
     predictor = load_predictor(run.path)
     types = predictor.encoder.task.names
     gazetteer = _score_gazetteer(read_split(recipe.data, "train", recipe.task).examples, examples, types)
-    scored = score_examples(predictor, examples, progress)
+    scored = score_examples(predictor, examples)
     folder = run.scores("test", _ENGINE)
     file = find_split(recipe.data, "test") or Path()
     meta = describe_score(run.path.name, "test", _ENGINE, file, scored)

@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
+from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.recipe.sections import SelectionSection, TrainingSection
@@ -224,7 +225,7 @@ def train_model(
             trainer.add_callback(callback)
     checkpoint = last_checkpoint(out / "checkpoints") if resume else None
     try:
-        with interrupt.listening(), _packed(model, collator), _model_restored(trainer):
+        with interrupt.listening(), _packed(model, collator), _model_restored(trainer), _no_foreign_bars():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         if bar:
@@ -333,6 +334,18 @@ def _model_restored(trainer: ExtuneTrainer) -> Iterator[None]:
             model.gradient_checkpointing_disable()
         model.config.use_cache = True
         model.eval()
+
+
+@contextmanager
+def _no_foreign_bars() -> Iterator[None]:
+    """Silence the bar that transformers draws for every file of a checkpoint; it would tear ours."""
+    before = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            transformers_logging.enable_progress_bar()
 
 
 def _early_stopping(selection: SelectionSection, score_dev: ScoreDev | None) -> EarlyStoppingCallback | None:
