@@ -10,7 +10,7 @@ demo: .venv/.installed
 	$(BIN)/python -m extune demo
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 test-all: .venv/.installed-dev
 	$(BIN)/python -m pytest

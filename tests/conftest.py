@@ -18,7 +18,7 @@ from extune.runs.contract import Contract
 
 ContractMaker = Callable[..., Contract]
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tests run in two processes
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,10 @@ def extune(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     return run
 
 
-def write_rows(path: Path, count: int) -> None:
-    """Rows that differ, each with a drug and a sign."""
+def write_rows(path: Path, numbers: range) -> None:
+    """Rows with different numbers, each with a drug and a sign."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for number in range(count):
+        for number in numbers:
             drug, sign = DRUGS[number % len(DRUGS)], SIGNS[number % len(SIGNS)]
             text = f"患者{sign}{number}日，服{drug}。"
             places = [(text.index(drug), "中药"), (text.index(sign), "症状")]
@@ -52,8 +52,8 @@ def write_rows(path: Path, count: int) -> None:
 def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe whose training takes three steps."""
     folder = tmp_path_factory.mktemp("data")
-    for split, count in (("train", 20), ("dev", 3), ("test", 4)):
-        write_rows(folder / f"{split}.jsonl", count)
+    for split, numbers in (("train", range(20)), ("dev", range(30, 33)), ("test", range(40, 44))):
+        write_rows(folder / f"{split}.jsonl", numbers)
     path = folder / "tiny.yaml"
     path.write_text(
         f"""\

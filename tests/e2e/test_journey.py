@@ -156,7 +156,7 @@ def test_an_untrained_base_answers_in_the_same_way(trained_run: Path, recipe_fil
 
 def test_several_seeds_give_a_mean_and_a_deviation(recipe_file: Path, tmp_path: Path, extune: Extune) -> None:
     run = RunDir(tmp_path / "seeds")
-    words = ("train", recipe_file, "training.seeds=[1, 2]", "training.max_steps=1", "prompt.max_answer_tokens=8")
+    words = ("train", recipe_file, "training.seeds=[1, 2]", "training.max_steps=1", "prompt.max_answer_tokens=16")
     assert extune(*words, "--out", run.path).code == 0
     assert [part.recipe().training.seed for part in run.seed_runs()] == [1, 2]
     assert [part.is_finished for part in run.seed_runs()] == [True, True]

@@ -83,7 +83,7 @@ def test_a_missing_part_is_named(missing: str, run: Path) -> None:
         ({"prompt_version": 999}, RunError),
         ({"format_version": 999}, RunError),
         ({"base_hash": "0" * 64}, ModelError),
-        ({"tokenizer_hash": "0" * 64}, ModelError),
+        ({"tokenizer_hash": "0" * 64}, RunError),
         ({"base": "no/such/folder"}, RecipeError),
     ],
 )

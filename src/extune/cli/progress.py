@@ -31,6 +31,7 @@ class _Speed(ProgressColumn):
 def counting_progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar; the callable takes rows done and rows in all, None where that is not known."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-    with Progress(*columns, console=errors(), transient=True) as bar:
+    console = errors()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

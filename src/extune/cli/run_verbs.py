@@ -13,6 +13,7 @@ from extune.cli.progress import counting_progress, quiet_libraries
 from extune.cli.terminal import note, print_error, print_prediction, print_scores, say
 from extune.domain.example import Example
 from extune.errors import DataError, RecipeError
+from extune.files import require_file
 
 if TYPE_CHECKING:
     from extune.engines.engine import DecodingOptions
@@ -50,6 +51,8 @@ def predict(
     """Extract from one text, from a file to a file, or, given neither, interactively."""
     if file is not None and out is None:
         raise RecipeError("--file without --out", expected="a file for the predictions", fix="--out predictions.jsonl")
+    if file is not None:
+        require_file(file)  # before the model is loaded
     options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
     predictor = _open(run, base, engine, device, options)
     if text is not None:

@@ -37,8 +37,8 @@ def load_predictor(
         options: None is greedy decoding.
 
     Raises:
-        RunError: a file of the run is missing, foreign or corrupted.
-        ModelError: the base or the tokenizer is not the one that the run was trained with.
+        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included.
+        ModelError: the base is not the one that the run was trained on.
         RecipeError: the engine, the device or the base does not exist here.
     """
     _require_engine(engine)

@@ -89,6 +89,8 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
     """The Trainer with packs instead of tensors as inputs.
 
     Args:
+        autocast: multiply in bfloat16 while training. The Trainer's own `bf16` would wrap the model's forward, and undoing that
+            (accelerate 1.15) takes transformers' own wrappers off too.
         score_dev: predicts and scores the dev set with the model as it is; its keys become `eval_...`.
     """
 
@@ -100,13 +102,15 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         args: TrainingArguments,
         rows: Sequence[EncodedRow],
         collator: BatchCollator,
+        *,
+        autocast: bool = False,
         score_dev: ScoreDev | None = None,
     ) -> None:
         # evaluate() is replaced below; the Trainer only insists that there is something to evaluate on
         super().__init__(model=model, args=args, train_dataset=rows, eval_dataset=[], data_collator=collator)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the targets of a whole step
         self.remove_callback(PrinterCallback)
-        self.score_dev = score_dev
+        self.autocast, self.score_dev = autocast, score_dev
         self.speed = Speed()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -157,9 +161,10 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         """Summed cross-entropy of a pack over the targets of the whole step."""
         if return_outputs or num_items_in_batch is None:
             raise NotImplementedError("only training_step computes losses, and it counts the targets")
-        # gradients are averaged over processes, but their targets were summed
-        share: torch.Tensor = target_losses(model, inputs).sum() / num_items_in_batch * self.accelerator.num_processes
-        return share
+        with computing(self.args.device, autocast=self.autocast):
+            total: torch.Tensor = target_losses(model, inputs).sum()
+        processes: int = self.accelerator.num_processes  # gradients are averaged over them, but their targets were summed
+        return total * processes / num_items_in_batch
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the dev set by prediction; training continues as if it had not happened."""
@@ -217,7 +222,7 @@ def train_model(
     args = build_arguments(setup, out / "checkpoints", len(rows), scored=score_dev is not None)
     model.to(args.device)
     collator = _prepare(model, rows, setup, args)
-    trainer = ExtuneTrainer(model, args, rows, collator, score_dev)
+    trainer = ExtuneTrainer(model, args, rows, collator, autocast=setup.autocast, score_dev=score_dev)
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
     bar = ProgressCallback(console) if console else None
     for callback in (log, interrupt, bar, _early_stopping(setup.selection, score_dev)):
@@ -225,7 +230,7 @@ def train_model(
             trainer.add_callback(callback)
     checkpoint = last_checkpoint(out / "checkpoints") if resume else None
     try:
-        with interrupt.listening(), _packed(model, collator), _model_restored(trainer), _no_foreign_bars():
+        with interrupt.listening(), _packed(model, collator), _model_restored(model, args), _no_foreign_bars():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         if bar:
@@ -262,7 +267,6 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
         gradient_checkpointing=training.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=training.seed,
-        bf16=setup.autocast,
         use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),  # bf16 on a CPU must be asked for
         logging_steps=training.logging_steps,
         logging_first_step=True,
@@ -305,15 +309,15 @@ def _prepare(
         packing = False
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
     collator = BatchCollator(packing, tokens)
-    losses = partial(_losses_in_precision, args=args)
+    losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with _packed(model, collator):
         require_first_step(model, longest, collator, losses)
     return collator
 
 
-def _losses_in_precision(model: torch.nn.Module, pack: dict[str, Any], *, args: TrainingArguments) -> torch.Tensor:
-    with computing(args.device, autocast=args.bf16):
-        return target_losses(model, to_device(pack, args.device))
+def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device: torch.device, autocast: bool) -> torch.Tensor:
+    with computing(device, autocast=autocast):
+        return target_losses(model, to_device(pack, device))
 
 
 @contextmanager
@@ -323,14 +327,12 @@ def _packed(model: PreTrainedModel, collator: BatchCollator) -> Iterator[None]:
 
 
 @contextmanager
-def _model_restored(trainer: ExtuneTrainer) -> Iterator[None]:
-    """Take off what the Trainer put on the model (autocast around forward, checkpointing, no cache), also after an error."""
-    model = trainer.model
+def _model_restored(model: PreTrainedModel, args: TrainingArguments) -> Iterator[None]:
+    """Take off what training put on the model (checkpointing, no cache), also after an error."""
     try:
         yield
     finally:
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-        if trainer.args.gradient_checkpointing:
+        if args.gradient_checkpointing:
             model.gradient_checkpointing_disable()
         model.config.use_cache = True
         model.eval()
