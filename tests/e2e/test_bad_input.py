@@ -88,6 +88,12 @@ def corrupt(path: Path) -> None:
     path.write_bytes(b"\x00not what it was")
 
 
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "name"),
     [
@@ -96,6 +102,7 @@ def corrupt(path: Path) -> None:
         (remove, "adapter"),
         (remove, "adapter/adapter_model.safetensors"),
         (corrupt, "adapter/adapter_model.safetensors"),
+        (flip_a_bit, "adapter/adapter_model.safetensors"),
         (remove, "adapter/adapter_config.json"),
         (corrupt, "adapter/adapter_config.json"),
         (remove, "tokenizer"),

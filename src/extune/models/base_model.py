@@ -6,7 +6,6 @@ Code that a model folder brings along is never run and weights are only read fro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.errors import ModelError, RecipeError
-from extune.files import hash_file, hash_text
+from extune.files import hash_files, hash_text
 
 EMBEDDED = "embedded"
 
@@ -161,10 +160,7 @@ def require_safetensors(folder: Path) -> None:
 def hash_base(folder: Path) -> str:
     """SHA-256 over name, size and SHA-256 of config.json and of every safetensors file, hexadecimal."""
     require_safetensors(folder)
-    digest = hashlib.sha256()
-    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
-        digest.update(f"{path.name} {path.stat().st_size} {hash_file(path)}\n".encode())
-    return digest.hexdigest()
+    return hash_files([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:

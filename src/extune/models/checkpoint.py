@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.errors import ModelError, RunError
+from extune.files import hash_files
 from extune.models.adapters import load_adapter
 from extune.models.base_model import (
     EMBEDDED,
@@ -72,10 +73,11 @@ def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel 
     """The run's model on `device`, in evaluation mode; a base is checked against the contract before it is used.
 
     Raises:
-        RunError: the weights are missing or corrupted.
+        RunError: the weights are missing, corrupted or not those that the training wrote.
         RecipeError: the base is not on this machine.
         ModelError: the base is not the one that the contract was made with.
     """
+    _require_unchanged(run, contract)
     if contract.weights == "model":
         if not (run / "model").is_dir():
             raise RunError(
@@ -88,6 +90,24 @@ def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel 
             return load_base(run / "model", contract.dtype, device)
     model = load_base(require_base(contract), contract.dtype, device)
     return load_adapter(model, run / "adapter").eval() if contract.weights == "adapter" else model
+
+
+def hash_weights(run: Path, weights: str) -> str:
+    """SHA-256 over name, size and SHA-256 of the safetensors files of `run/adapter` or `run/model`, hexadecimal."""
+    return hash_files(sorted((run / weights).glob("*.safetensors")))
+
+
+def _require_unchanged(run: Path, contract: Contract) -> None:
+    """Raise a RunError where weight files exist and differ from what training wrote; missing ones are named when loaded."""
+    if not contract.weights_hash or not any((run / contract.weights).glob("*.safetensors")):
+        return
+    if hash_weights(run, contract.weights) != contract.weights_hash:
+        raise RunError(
+            "the weights are not those that the training wrote: a file is damaged or was replaced",
+            where=str(run / contract.weights),
+            expected=f"files with SHA-256 {contract.weights_hash[:12]}...",
+            fix="copy the run directory again, or train again",
+        )
 
 
 def require_base(contract: Contract) -> Path:

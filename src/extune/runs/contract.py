@@ -26,6 +26,7 @@ class Contract(BaseModel):
         base: as in the recipe; base_hash: SHA-256 over its weight files and config.
         tokenizer_hash: SHA-256 of the tokenizer's files.
         weights: `adapter` (PEFT folder beside this file), `model` (full weights beside this file) or `base` (untrained).
+        weights_hash: SHA-256 over the trained weight files; empty where `weights` is `base`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -50,6 +51,7 @@ class Contract(BaseModel):
     tokenizer_hash: str
     dtype: str
     weights: str
+    weights_hash: str = ""
 
 
 def write_contract(run: Path, contract: Contract) -> None:

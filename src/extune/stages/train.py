@@ -25,7 +25,7 @@ from extune.evaluation.metrics import score_extraction
 from extune.files import write_json, write_text
 from extune.models.adapters import add_adapter
 from extune.models.base_model import choose_device, hash_base, load_base, load_tokenizer, resolve_base
-from extune.models.checkpoint import save_tokenizer, save_weights
+from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
 from extune.predicting.draft import draft_contract
 from extune.predicting.open import build_encoder, build_predictor
 from extune.recipe.load import dump_recipe, find_changes
@@ -150,7 +150,8 @@ def _train_once(
     except Exception:
         _remove_unbegun(run)
         raise
-    contract = contract.model_copy(update={"weights": save_weights(model, run.path)})
+    weights = save_weights(model, run.path)
+    contract = contract.model_copy(update={"weights": weights, "weights_hash": hash_weights(run.path, weights)})
     save_tokenizer(tokenizer, run.path)
     draw_curves(run.log, run.curves)
     write_manifest(
