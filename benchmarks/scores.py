@@ -15,6 +15,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import extune
 
@@ -23,11 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Parse the command line, train, evaluate, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("--what", required=True, help="names the data in the tables")
-    parser.add_argument("recipe")
-    parser.add_argument("overrides", nargs="*")
+    parser = build_parser(__doc__)
     parser.add_argument("--out", type=Path, help="keep the run here; default: a temporary folder")
     arguments = parser.parse_args()
     recipe = extune.load_recipe(arguments.recipe, *arguments.overrides)
@@ -39,18 +36,32 @@ def main() -> None:
         began = time.monotonic()
         score = extune.evaluate(run.path, split="test").scores[0]
         scoring_seconds = time.monotonic() - began
-    words = shlex.join([arguments.name, arguments.recipe, *arguments.overrides, "--what", arguments.what])
-    result = {
-        "what": arguments.what,
-        "command": f"python -m benchmarks.scores {words}",
-        "machine": describe_machine(),
+    figures = {
         "train_seconds": round(seconds, 1),
         "score_seconds": round(scoring_seconds, 1),
         "score": score.to_json(),
     }
+    write_result("score", "benchmarks.scores", arguments, figures)
+
+
+def build_parser(description: str | None) -> argparse.ArgumentParser:
+    """What every script that scores a recipe is told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name")
+    parser.add_argument("--what", required=True, help="names the data in the tables")
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*")
+    return parser
+
+
+def write_result(kind: str, module: str, arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Keep what was measured as `results/KIND-NAME.json`, with the command and the machine, and print it."""
+    words = shlex.join([arguments.name, arguments.recipe, *arguments.overrides, "--what", arguments.what])
+    command = f"python -m {module} {words}"
+    result = {"what": arguments.what, "command": command, "machine": describe_machine(), **figures}
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
-    (RESULTS / f"score-{arguments.name}.json").write_text(text, encoding="utf-8")
+    (RESULTS / f"{kind}-{arguments.name}.json").write_text(text, encoding="utf-8")
     print(text)
 
 

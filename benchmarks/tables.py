@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/benchmarks.md")
 _BLOCK = re.compile(r"(<!-- scores -->\n).*?(<!-- /scores -->)", re.DOTALL)
-_HEADS = {
-    "README.md": ("data", "P", "R", "strict F1 [95 % interval]", "training", "command"),
-    "README.zh-CN.md": ("数据", "P", "R", "严格 F1 [95% 区间]", "训练用时", "命令"),
-    "docs/benchmarks.md": ("data", "P", "R", "strict F1 [95 % interval]", "training", "command"),
-}
+_ENGLISH = ("data", "P", "R", "strict F1 [95 % interval]", "training", "command")
+_CHINESE = ("数据", "P", "R", "严格 F1 [95% 区间]", "训练用时", "命令")
+PAGES = {"README.md": _ENGLISH, "README.zh-CN.md": _CHINESE, "docs/benchmarks.md": _ENGLISH}
 
 
 def render_scores(page: str) -> str:
     """The score table of one page as Markdown, one row per result file."""
-    head = _HEADS[page]
+    head = PAGES[page]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for path in sorted((ROOT / "benchmarks" / "results").glob("score-*.json")):
         lines.append("| " + " | ".join(_row(json.loads(path.read_text(encoding="utf-8")))) + " |")

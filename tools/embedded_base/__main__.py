@@ -39,8 +39,7 @@ def plain(arguments: argparse.Namespace) -> None:
     """Train on plain text, watching the loss on held-out documents."""
     torch.manual_seed(arguments.seed)
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
-    config = build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END))
-    model = build_model(config)
+    model = begin_model(tokenizer)
     ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
     stage = Stage(
         "plain",
@@ -106,9 +105,14 @@ def extraction(arguments: argparse.Namespace) -> None:
     model.save_pretrained(arguments.out / "extraction")
 
 
+def begin_model(tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
+    """A model with fresh weights for this tokenizer."""
+    return build_model(build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END)))
+
+
 def load_stage(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
     """The model with the fp32 masters of a stage's checkpoint."""
-    model = build_model(build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END)))
+    model = begin_model(tokenizer)
     masters = torch.load(checkpoint, weights_only=True)["optimizers"]["masters"]
     with torch.no_grad():
         for parameter, master in zip(model.parameters(), masters, strict=True):

@@ -122,12 +122,13 @@ def read_sources(
         texts = [text for index, text in enumerate(texts, 1) if index % corpus.HELD_OUT_EVERY][:12_000]
         if name == "drcd_wikipedia_trad":
             texts, held = corpus.simplify(texts), corpus.simplify(held)
-        training[name] = [_document(text, domain) for text in texts]
-        held_out[name] = [_document(text, domain) for text in held]
+        training[name] = [build_document(text, domain) for text in texts]
+        held_out[name] = [build_document(text, domain) for text in held]
     return training, held_out, dropped
 
 
-def _document(text: str, domain: str) -> Document:
+def build_document(text: str, domain: str) -> Document:
+    """A document with its sentences and, in general text, the persons that it names."""
     persons = frozenset(find_document_persons(text)) if domain == "general" else frozenset()
     sentences = tuple(match.span() for match in _ENDS.finditer(text[:30_000]) if match.group().strip())
     return Document(text, domain, persons, sentences)
@@ -344,6 +345,6 @@ def write_held_out(path: Path, held_out: dict[str, list[Document]], count: int, 
                 [n for n in sources if SOURCES[n][0] in {"medical", "general", "law", "dialogue", "recipe"}]
             )
             text, task, gold = build_task(label_window(generator.choice(sources[name]), generator), generator)
-            entities = [{"start": s.start, "end": s.end, "label": s.type, "text": s.text} for s in gold.spans]
+            entities = [{"start": s.start, "end": s.end, "type": s.type, "text": s.text} for s in gold.spans]
             row = {"id": f"{name}-{index}", "text": text, "types": dict(task.types), "entities": entities}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from extune.domain.task import Task
 from extune.errors import RunError
-from extune.files import write_text
+from extune.files import write_json
 
 CONTRACT_VERSION = 1
 
@@ -56,7 +56,7 @@ class Contract(BaseModel):
 
 def write_contract(run: Path, contract: Contract) -> None:
     """Write `run/contract.json` atomically."""
-    write_text(run / "contract.json", json.dumps(contract.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n")
+    write_json(run / "contract.json", contract.model_dump(mode="json"))
 
 
 def read_contract(run: Path) -> Contract:
