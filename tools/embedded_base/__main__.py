@@ -39,7 +39,7 @@ def plain(arguments: argparse.Namespace) -> None:
     """Train on plain text, watching the loss on held-out documents."""
     torch.manual_seed(arguments.seed)
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
-    model = begin_model(tokenizer)
+    model = begin_model(tokenizer, arguments.start_from)
     ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
     stage = Stage(
         "plain",
@@ -105,9 +105,12 @@ def extraction(arguments: argparse.Namespace) -> None:
     model.save_pretrained(arguments.out / "extraction")
 
 
-def begin_model(tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
-    """A model with fresh weights for this tokenizer."""
-    return build_model(build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END)))
+def begin_model(tokenizer: PreTrainedTokenizerBase, start_from: Path | None = None) -> Qwen3ForCausalLM:
+    """A model for this tokenizer: with fresh weights, or with those of an earlier base of the same shape."""
+    model = build_model(build_config(tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids(TURN_END)))
+    if start_from is not None:
+        model.load_state_dict(Qwen3ForCausalLM.from_pretrained(start_from, dtype=torch.float32).state_dict())
+    return model
 
 
 def load_stage(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
@@ -148,6 +151,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("build/embedded_base"))
     parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--start-from", type=Path, help="plain stage: go on from these weights instead of fresh ones")
     parser.add_argument("--steps", type=int, default=3300)
     parser.add_argument("--rows", type=int, default=70_000)
     parser.add_argument("--sequence-tokens", type=int, default=512)
