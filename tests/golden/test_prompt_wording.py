@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Extraction, Fields, Span
 from extune.domain.prompt import Message
-from extune.domain.task import ClassificationTask, ExtractionTask
-from extune.errors import RecipeError
+from extune.domain.task import ClassificationTask, ExtractionTask, RecordField, RecordTask
 from extune.prompts.formats import EXTRACTION_FORMATS, build_format
+from extune.prompts.formats.base import AnswerFormat
+from extune.prompts.formats.choice import ChoiceFormat, ChoicesFormat
+from extune.prompts.formats.fields import FieldsFormat
 from extune.prompts.messages import PROMPT_VERSION, render_messages
 
 TASK = ExtractionTask(types={"中药": "单味药材，如黄芪", "方：剂": "", "证_候": ""})
@@ -81,9 +83,54 @@ def test_own_instructions_replace_the_first_line_only() -> None:
     assert render_messages(task, build_format("lines"), TEXT, instruction="就这一句：")[0].content == "就这一句：\n" + rest
 
 
-def test_other_kinds_of_task_are_refused() -> None:
-    with pytest.raises(RecipeError, match="classification"):
-        render_messages(ClassificationTask(label_names=["科技", "体育"]), build_format("lines"), TEXT)
+RECORD_ZH = """根据文本填写下列各项。
+每项一行，写作 名称：内容；内容，没有内容的项不写，全都没有则写：无
+各项：
+药品名称（照抄原文）：对话中出现的药名
+病程（选填：急性；慢性）
+诊断：医生的结论
+文本：
+正文"""
+CHOICE_ZH = """判断文本属于下列哪一类。
+只写类别的名称
+类别：
+科技：互联网与电子产品
+体育
+文本：
+正文"""
+CHOICES_ZH = """判断文本属于下列哪些类。
+写作 类别；类别，都不属于则写：无
+类别：
+科技：互联网与电子产品
+体育
+文本：
+正文"""
+RECORD = RecordTask(
+    fields={
+        "药品名称": RecordField(kind="verbatim", about="对话中出现的药名"),
+        "病程": RecordField(kind="enum", of=("急性", "慢性")),
+        "诊断": RecordField(kind="text", about="医生的结论"),
+    }
+)
+CLASSES = {"科技": "互联网与电子产品", "体育": ""}
+
+
+def test_the_prompt_of_a_record() -> None:
+    assert render_messages(RECORD, FieldsFormat(), "正文") == (Message("user", RECORD_ZH),)
+
+
+@pytest.mark.parametrize(
+    ("answer_format", "multi_label", "expected"), [(ChoiceFormat(), False, CHOICE_ZH), (ChoicesFormat(), True, CHOICES_ZH)]
+)
+def test_the_prompt_of_a_classification(answer_format: AnswerFormat, multi_label: bool, expected: str) -> None:
+    task = ClassificationTask(label_names=CLASSES, multi_label=multi_label)
+    assert render_messages(task, answer_format, "正文") == (Message("user", expected),)
+
+
+def test_the_target_of_a_record() -> None:
+    gold = Fields({"药品名称": ("阿莫西林", "a；b"), "病程": "急性", "诊断": "感冒；发热：\n多喝水"})
+    target = FieldsFormat().render_target(RECORD, "", gold)
+    assert target == "药品名称：阿莫西林；a\\；b\n病程：急性\n诊断：感冒；发热：\\n多喝水"
 
 
 @pytest.mark.parametrize("name", sorted(DESCRIPTIONS))
