@@ -6,20 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from tools.embedded_base.extraction_text import (
-    SOURCES,
-    CharacterEncoder,
-    Document,
-    TrainingRow,
-    build_makers,
-    draw_questions,
-    fill_sequences,
-    pack_rows,
-    rows_from,
-)
+from tools.embedded_base.concepts import Labelled
+from tools.embedded_base.extraction_text import CharacterEncoder, build_makers, draw_question, join_labelled, rows_from
+from tools.embedded_base.packing import TrainingRow, fill_sequences, pack_rows
+from tools.embedded_base.sources import SOURCES, Document
 from tools.embedded_base.tokenizer import build_tokenizer
 
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Span
 from extune.domain.task import ExtractionTask
 from extune.prompts.formats import build_format
 from extune.prompts.messages import render_messages
@@ -77,16 +70,43 @@ def test_packing_gives_whole_sequences() -> None:
     assert weights.dtype == np.float16
 
 
+def list_pairs(gold: Annotation) -> list[tuple[str, str]]:
+    """What parsed items of any kind of gold are: (type, text), (field, value) or (label, label)."""
+    if isinstance(gold, Extraction):
+        return [(span.type, span.text) for span in gold.spans]
+    if isinstance(gold, Labels):
+        return [(name, name) for name in gold.names]
+    assert isinstance(gold, Fields)
+    values = {name: (value,) if isinstance(value, str) else value for name, value in gold.values.items()}
+    return [(name, piece) for name, pieces in values.items() for piece in pieces if piece]
+
+
+def test_joined_texts_keep_what_is_known_in_all() -> None:
+    left = Labelled("黄芪好", {"herb": [(0, 2)], "date": []})
+    right = Labelled("用当归", {"herb": [(1, 3)], "person": []})
+    joined = join_labelled([left, right])
+    assert joined == Labelled("黄芪好\n用当归", {"herb": [(0, 2), (5, 7)]})
+
+
 def test_rows_repeat_for_a_seed_and_parse_back(encoder: CharacterEncoder) -> None:
-    text = "患者胃痛三天，口服奥美拉唑。建议查胃镜。"
-    sources = {name: [Document(text, domain, frozenset(), ((0, 14), (14, 20)))] for name, (domain, _) in SOURCES.items()}
+    text = "患者胃痛三天\n口服奥美拉唑。建议查胃镜。\n您好，建议到正规医院检查，按时服药，注意休息。"
+    sources = {
+        name: [Document(text, domain, frozenset(), ((0, 15), (15, 21), (22, 45)))] for name, (domain, _) in SOURCES.items()
+    }
     nothing = np.empty(0, dtype=np.uint64)
     first, second = (list(rows_from(sources, encoder.tokenizer, 60, 3, nothing)) for _ in range(2))
     assert first == second
-    answer_format = build_format("lines")
-    questions = draw_questions(sources, random.Random(2))
-    for text, task, gold in (next(questions) for _ in range(200)):
+    generator = random.Random(2)
+    makers = build_makers(generator)
+    questions = [draw_question(sources, generator, makers, long=index % 9 == 0) for index in range(300)]
+    asked = [question for question in questions if question is not None]
+    assert {question.task.kind for question in asked} == {"extraction", "record", "classification", "generation"}
+    for question in asked:
+        task, text, gold, answer_format = question.task, question.text, question.gold, question.answer_format
+        assert answer_format.find_unrepresentable(task, text, gold) is None
+        if isinstance(gold, Answer):
+            continue
         parsed = answer_format.parse_completion(task, text, answer_format.render_target(task, text, gold))
         assert parsed.problems == ()
-        assert sorted((i.type, i.text) for i in parsed.items) == sorted((s.type, s.text) for s in gold.spans)
+        assert sorted((item.type, item.text) for item in parsed.items) == sorted(list_pairs(gold))
     assert set(build_makers(random.Random(0))) == {"clinical", "news", "contracts"}

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from tools.embedded_base.evaluate import score_held_out
-from tools.embedded_base.extraction_text import build_document, write_held_out
+from tools.embedded_base.extraction_text import write_held_out
+from tools.embedded_base.sources import build_document
 
 from extune.models.base_model import EMBEDDED, resolve_base
 

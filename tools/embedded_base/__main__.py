@@ -1,24 +1,30 @@
 """Make the embedded base: `python -m tools.embedded_base --corpus DIR --out DIR STAGE`.
 
-Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training),
-`prepare-extraction` (extraction-shaped rows, packed), `extraction` (training on them), `ship` (score, card, package).
+Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next-character training), `prepare-extraction`
+(instruction-shaped rows, packed), `extraction` (training on them), `prepare-long` and `long` (the same with long texts), `ship`
+(score, card, package).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from tools.embedded_base import corpus, evaluate, extraction_text, ship
+from tools.embedded_base import corpus, evaluate, extraction_text, ship, sources
 from tools.embedded_base.model import CONTEXT, VOCABULARY, build_config, build_model
-from tools.embedded_base.packing import pack_documents
+from tools.embedded_base.packing import pack_documents, pack_rows
 from tools.embedded_base.pretrain import Rows, Stage, train, weighted_loss
 from tools.embedded_base.tokenizer import TURN_END, build_tokenizer
+
+# Rows of the last stage reach half of the context; the rest of the context is left to the rotary positions.
+SEQUENCE_TOKENS = {"extraction": 512, "long": 2048}
+LONG_SHARE = {"extraction": 0.0, "long": 0.6}
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -61,39 +67,42 @@ def plain(arguments: argparse.Namespace) -> None:
     model.save_pretrained(arguments.out / "plain")
 
 
-def prepare_extraction(arguments: argparse.Namespace) -> None:
-    """Write extraction.npy, extraction_weights.npy, extraction_held_out.jsonl and extraction_counts.json."""
+def prepare_rows(arguments: argparse.Namespace, name: str) -> None:
+    """Write NAME.npy, NAME_weights.npy and NAME_counts.json, for the extraction stage also extraction_held_out.jsonl."""
     samples = Path("src/extune/shipped/samples")
     forbidden = np.union1d(corpus.evaluation_hashes(arguments.corpus.parent), corpus.evaluation_hashes(samples))
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
-    sources, held_out, dropped = extraction_text.read_sources(arguments.corpus, forbidden)
-    rows = list(extraction_text.rows_from(sources, tokenizer, arguments.rows, arguments.seed, forbidden))
+    documents, held_out, dropped = sources.read_sources(arguments.corpus, forbidden)
+    made = extraction_text.rows_from(documents, tokenizer, arguments.rows, arguments.seed, forbidden, LONG_SHARE[name])
+    rows = list(made)
     plain_ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
-    ids, weights = extraction_text.pack_rows(rows, arguments.sequence_tokens, plain_ids, tokenizer.pad_token_id)
-    np.save(arguments.out / "extraction.npy", ids)
-    np.save(arguments.out / "extraction_weights.npy", weights)
-    extraction_text.write_held_out(arguments.out / "extraction_held_out.jsonl", held_out, 400, arguments.seed)
+    ids, weights = pack_rows(rows, SEQUENCE_TOKENS[name], plain_ids, tokenizer.pad_token_id)
+    np.save(arguments.out / f"{name}.npy", ids)
+    np.save(arguments.out / f"{name}_weights.npy", weights)
+    if name == "extraction":
+        extraction_text.write_held_out(arguments.out / "extraction_held_out.jsonl", held_out, 400, arguments.seed)
     counts = {
         "rows": len(rows),
         "row_tokens": sum(map(len, rows)),
+        "rows_left_out_as_too_long": sum(len(row) > SEQUENCE_TOKENS[name] for row in rows),
         "answer_tokens": sum(len(row.answer_ids) for row in rows),
         "packed_tokens": len(ids),
-        "sequence_tokens": arguments.sequence_tokens,
+        "sequence_tokens": SEQUENCE_TOKENS[name],
         "lines_dropped_as_overlap": dropped,
     }
-    (arguments.out / "extraction_counts.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
+    (arguments.out / f"{name}_counts.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
     print(json.dumps(counts, indent=1))
 
 
-def extraction(arguments: argparse.Namespace) -> None:
-    """Go on from the plain stage's last checkpoint with extraction-shaped rows, the rate falling to its end."""
+def train_rows(arguments: argparse.Namespace, name: str, previous: str) -> None:
+    """Go on from the previous stage's last checkpoint with packed rows, the rate falling to its end."""
     torch.manual_seed(arguments.seed)
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
-    model = load_stage(arguments.out / "plain.pt", tokenizer)
-    ids, weights = (np.load(arguments.out / name, mmap_mode="r") for name in ("extraction.npy", "extraction_weights.npy"))
+    model = load_stage(arguments.out / f"{previous}.pt", tokenizer)
+    ids, weights = (np.load(arguments.out / file, mmap_mode="r") for file in (f"{name}.npy", f"{name}_weights.npy"))
     stage = Stage(
-        "extraction",
-        sequence_tokens=arguments.sequence_tokens,
+        name,
+        sequence_tokens=SEQUENCE_TOKENS[name],
         batch_tokens=arguments.batch_tokens,
         steps=min(arguments.steps, len(ids) // arguments.batch_tokens),
         muon_lr=arguments.muon_lr,
@@ -102,7 +111,7 @@ def extraction(arguments: argparse.Namespace) -> None:
         segmented=True,
     )
     train(model, Rows(ids, weights, stage.sequence_tokens, arguments.seed), stage, arguments.out, arguments.compile)
-    model.save_pretrained(arguments.out / "extraction")
+    model.save_pretrained(arguments.out / name)
 
 
 def begin_model(tokenizer: PreTrainedTokenizerBase, start_from: Path | None = None) -> Qwen3ForCausalLM:
@@ -126,7 +135,8 @@ def load_stage(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> Qwen3For
 def ship_base(arguments: argparse.Namespace) -> None:
     """Score the extraction stage on held-out rows and put it into the package with its card."""
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
-    model = load_stage(arguments.out / "extraction.pt", tokenizer)
+    last = "long" if (arguments.out / "long.pt").exists() else "extraction"
+    model = load_stage(arguments.out / f"{last}.pt", tokenizer)
     final = arguments.out / "final"
     model.save_pretrained(final)
     tokenizer.save_pretrained(final)
@@ -138,8 +148,10 @@ def ship_base(arguments: argparse.Namespace) -> None:
 STAGES = {
     "prepare": prepare,
     "plain": plain,
-    "prepare-extraction": prepare_extraction,
-    "extraction": extraction,
+    "prepare-extraction": partial(prepare_rows, name="extraction"),
+    "extraction": partial(train_rows, name="extraction", previous="plain"),
+    "prepare-long": partial(prepare_rows, name="long"),
+    "long": partial(train_rows, name="long", previous="extraction"),
     "ship": ship_base,
 }
 
@@ -154,7 +166,6 @@ def main() -> None:
     parser.add_argument("--start-from", type=Path, help="plain stage: go on from these weights instead of fresh ones")
     parser.add_argument("--steps", type=int, default=3300)
     parser.add_argument("--rows", type=int, default=70_000)
-    parser.add_argument("--sequence-tokens", type=int, default=512)
     parser.add_argument("--batch-tokens", type=int, default=8192)
     parser.add_argument("--muon-lr", type=float, default=0.01)
     parser.add_argument("--adam-lr", type=float, default=0.003)
