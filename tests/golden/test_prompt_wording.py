@@ -175,7 +175,14 @@ def test_the_grammar_of_lines() -> None:
         'part_0: "中药：" MENTIONS\n'
         'part_1: "方\\\\：剂：" MENTIONS\n'
         'part_2: "\\"：" MENTIONS\n'
-        'MENTIONS: MENTION ("；" MENTION)*\n'
-        "MENTION: COPY & /(?s:.+)/\n"
-        'COPY: %regex {"substring_chunks": ["黄","\\\\；","\\\\n"]}\n'
+        "MENTIONS: FROM_0\n"
+        "FROM_0: AT_0 | FROM_1\n"
+        'AT_0: RUN_0 ("；" FROM_1)?\n'
+        'RUN_0: "黄" RUN_1?\n'
+        "FROM_1: AT_1 | FROM_2\n"
+        'AT_1: RUN_1 ("；" FROM_2)?\n'
+        'RUN_1: "\\\\；" RUN_2?\n'
+        "FROM_2: AT_2\n"
+        "AT_2: RUN_2\n"
+        'RUN_2: "\\\\n"\n'
     )

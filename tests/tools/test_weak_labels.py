@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 from tools.embedded_base import made_clinical, made_news
 from tools.embedded_base.concepts import CONCEPTS, Labelled, unite_parts
-from tools.embedded_base.sources import replace_names
 from tools.embedded_base.made_text import Maker
+from tools.embedded_base.sources import replace_names
 from tools.embedded_base.tasks import build_task
 from tools.embedded_base.weak_labels import keep_longest, label
 

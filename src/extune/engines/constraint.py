@@ -5,7 +5,9 @@ In: a prompt's grammar text and the tokens chosen so far. Out: which tokens may 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import llguidance.hf
 import llguidance.numpy
@@ -16,6 +18,8 @@ from transformers import PreTrainedTokenizerBase
 
 from extune.domain.prompt import Prompt
 from extune.errors import EngineError
+
+_STACK_BYTES = 32 * 2**20
 
 Mask = npt.NDArray[np.bool_]
 
@@ -46,6 +50,7 @@ class GrammarCompiler:
         self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary_size, eos_token=list(stop_token_ids))
         self._vocabulary_size = vocabulary_size
         self._executor = LLExecutor()
+        self._compilers = _start_compilers()
 
     def compile(self, prompt: Prompt) -> Matcher | None:
         """The matcher of the prompt's grammar, or None where the prompt has none.
@@ -55,10 +60,13 @@ class GrammarCompiler:
         """
         if prompt.grammar is None:
             return None
-        inner = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(prompt.grammar), log_level=0)
+        inner = self._compilers.submit(self._compile, prompt.grammar).result()
         if inner.is_error():
             raise _failure(prompt.example_id, inner.get_error())
         return Matcher(inner, prompt.example_id)
+
+    def _compile(self, grammar: str) -> LLMatcher:
+        return LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0)
 
     def allowed(self, matchers: Sequence[Matcher | None]) -> Mask:
         """Which tokens each answer may go on with: booleans of shape (answers, vocabulary); all True without a grammar."""
@@ -71,6 +79,17 @@ class GrammarCompiler:
                 raise _failure(matcher.example_id, matcher.inner.get_error())
         unpacked = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little", count=self._vocabulary_size)
         return unpacked.view(np.bool_)
+
+
+def _start_compilers() -> ThreadPoolExecutor:
+    """A thread with a deep stack: compiling recurses through a text's characters, and some systems give threads 1 MiB."""
+    before = threading.stack_size(_STACK_BYTES)
+    try:
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="grammar")
+        executor.submit(threading.get_ident).result()  # threads begin with the first task
+    finally:
+        threading.stack_size(before)
+    return executor
 
 
 def _failure(example_id: str, message: str) -> EngineError:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+MAX_ORDERED_CHUNKS = 400
+"""llguidance resolves nested definitions by recursion: about 8 KiB of stack a chunk, and threads have 8 MiB."""
+
 
 def quote_literal(text: str) -> str:
     """`text` as a Lark string literal.
@@ -33,6 +36,24 @@ def write_copy_rules(chunks: Sequence[str]) -> list[str]:
         "MENTION: COPY & /(?s:.+)/",
         f'COPY: %regex {{"substring_chunks": [{",".join(map(quote_literal, chunks))}]}}',
     ]
+
+
+def write_ordered_rules(chunks: Sequence[str], separator: str) -> list[str]:
+    """Rules of the terminal FROM_0: a list of runs of neighbouring chunks, each beginning behind the last one's beginning.
+
+    So no place of the text is copied twice. All of it is one terminal, with three definitions a chunk, each in terms of the
+    next chunk's: FROM_n begins at chunk n or later, AT_n at chunk n, RUN_n is one run. At most `MAX_ORDERED_CHUNKS` chunks.
+    """
+    literal = quote_literal(separator)
+    rules = []
+    for number, chunk in enumerate(chunks):
+        later = number + 1 < len(chunks)
+        rules += [
+            f"FROM_{number}: AT_{number}" + (f" | FROM_{number + 1}" if later else ""),
+            f"AT_{number}: RUN_{number}" + (f" ({literal} FROM_{number + 1})?" if later else ""),
+            f"RUN_{number}: {quote_literal(chunk)}" + (f" RUN_{number + 1}?" if later else ""),
+        ]
+    return rules
 
 
 def write_sequence_rules(rule: str, count: int, separator: str) -> list[str]:
