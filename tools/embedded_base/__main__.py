@@ -8,6 +8,7 @@ Stages in order: `prepare` (corpus to tokenizer and token stream), `plain` (next
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,9 @@ def plain(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     tokenizer = AutoTokenizer.from_pretrained(arguments.out / "tokenizer")
     model = begin_model(tokenizer, arguments.start_from)
+    if arguments.start_from is not None:
+        digest = hashlib.sha256((arguments.start_from / "model.safetensors").read_bytes()).hexdigest()
+        (arguments.out / "start.json").write_text(json.dumps({"sha256": digest}), encoding="utf-8")
     ids = np.load(arguments.out / "plain.npy", mmap_mode="r")
     stage = Stage(
         "plain",

@@ -33,7 +33,8 @@ def ship(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, work: Path
     figures = {
         "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
         "mebibytes": f"{weights.stat().st_size / 2**20:.1f}",
-        "sources": _source_table(_read(work / "counts.json"), _read(work / "extraction_counts.json")),
+        "sources": _source_table(work),
+        "start": _start(work / "start.json"),
         "stages": _stage_table(work / "log.jsonl"),
         "held_out": _held_out(work / "held_out_score.json"),
         "test_shingles": f"{_read(work / 'counts.json')['total']['test_shingles']:,}",
@@ -49,20 +50,29 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _source_table(plain: dict[str, Any], extraction: dict[str, Any]) -> str:
+def _source_table(work: Path) -> str:
+    plain = _read(work / "counts.json")
     lines = ["| source | licence | characters | passes | lines dropped as overlap |", "|---|---|---|---|---|"]
     for source in MIXTURE:
         name = source.name + ("_simplified" if source.simplify else "")
         counts = plain[name]
         dropped = counts["lines_dropped_as_overlap"]
         lines.append(f"| {name} | {source.licence} | {counts['characters']:,} | {source.passes:g} | {dropped:,} |")
-    rows, answers = extraction["rows"], extraction["answer_tokens"]
-    dropped = sum(extraction["lines_dropped_as_overlap"].values())
-    lines.append(
-        f"\nExtraction-shaped rows: {rows:,} with {answers:,} answer tokens; "
-        f"{dropped:,} lines of their sources dropped as overlap."
-    )
+    stages = [_read(path) for path in (work / "extraction_counts.json", work / "long_counts.json") if path.exists()]
+    described = [
+        f"{rows['rows']:,} rows packed into sequences of {rows['sequence_tokens']:,} tokens, with {rows['answer_tokens']:,} answer tokens"
+        for rows in stages
+    ]
+    dropped = sum(stages[0]["lines_dropped_as_overlap"].values())
+    lines.append(f"\nRows made from them: {'; '.join(described)}. {dropped:,} lines of their sources were dropped as overlap.")
     return "\n".join(lines)
+
+
+def _start(path: Path) -> str:
+    """Which weights the first stage began with."""
+    if not path.exists():
+        return "The first stage began with random weights."
+    return f"The first stage went on from earlier weights of the same shape (sha256 of model.safetensors: {_read(path)['sha256']})."
 
 
 def _stage_table(log: Path) -> str:
