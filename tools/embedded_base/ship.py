@@ -60,7 +60,7 @@ def _source_table(work: Path) -> str:
         lines.append(f"| {name} | {source.licence} | {counts['characters']:,} | {source.passes:g} | {dropped:,} |")
     stages = [_read(path) for path in (work / "extraction_counts.json", work / "long_counts.json") if path.exists()]
     described = [
-        f"{rows['rows']:,} rows packed into sequences of {rows['sequence_tokens']:,} tokens, with {rows['answer_tokens']:,} answer tokens"
+        f"{rows['rows']:,} rows with {rows['answer_tokens']:,} answer tokens in sequences of {rows['sequence_tokens']:,}"
         for rows in stages
     ]
     dropped = sum(stages[0]["lines_dropped_as_overlap"].values())
@@ -72,7 +72,8 @@ def _start(path: Path) -> str:
     """Which weights the first stage began with."""
     if not path.exists():
         return "The first stage began with random weights."
-    return f"The first stage went on from earlier weights of the same shape (sha256 of model.safetensors: {_read(path)['sha256']})."
+    digest = _read(path)["sha256"]
+    return f"The first stage went on from earlier weights of the same shape (sha256 of model.safetensors: {digest})."
 
 
 def _stage_table(log: Path) -> str:
