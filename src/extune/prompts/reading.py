@@ -1,6 +1,6 @@
 """A completion becomes an annotation with problems, whatever the kind of the task.
 
-In: a task, its answer format, a text and what the model wrote. Out: the annotation and everything that is wrong with the answer.
+In: a task, its answer format, a text and what the model wrote. Out: the annotation, and all that is wrong with the answer.
 Nothing raises here and nothing is lost: what cannot be read is a problem. It knows no model and no score.
 """
 
@@ -13,9 +13,7 @@ from extune.prompts.alignment import read_extraction
 from extune.prompts.formats.base import AnyFormat, Parsed, make_problem
 
 
-def read_completion(
-    task: Task, answer_format: AnyFormat, text: str, completion: str
-) -> tuple[Annotation, tuple[Problem, ...]]:
+def read_completion(task: Task, answer_format: AnyFormat, text: str, completion: str) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
     Args:

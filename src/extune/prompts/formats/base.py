@@ -19,8 +19,8 @@ _REPAIRS = {
     "choices": "correct the labels, or add them to task.label_names or to the row's candidates",
 }
 
-TaskT = TypeVar("TaskT", contravariant=True)
-GoldT = TypeVar("GoldT", contravariant=True)
+TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
+GoldT_contra = TypeVar("GoldT_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Parsed:
     problems: tuple[Problem, ...] = ()
 
 
-class AnswerFormat(Protocol[TaskT, GoldT]):
+class AnswerFormat(Protocol[TaskT_contra, GoldT_contra]):
     """One syntax for the answers of one kind of task.
 
     Implementations are stateless; `version` changes with any change of the syntax.
@@ -67,19 +67,20 @@ class AnswerFormat(Protocol[TaskT, GoldT]):
     def describe(self, language: str) -> str:
         """The line(s) of the prompt that tell the model the syntax; `language` is `zh` or `en`."""
 
-    def find_unrepresentable(self, task: TaskT, text: str, gold: GoldT) -> str | None:
+    def find_unrepresentable(self, task: TaskT_contra, text: str, gold: GoldT_contra) -> str | None:
         """Why this format cannot hold `gold`, or None where it can."""
 
-    def render_target(self, task: TaskT, text: str, gold: GoldT) -> str:
+    def render_target(self, task: TaskT_contra, text: str, gold: GoldT_contra) -> str:
         """The answer to learn. Call `require_representable` before."""
 
-    def parse_completion(self, task: TaskT, text: str, completion: str) -> Parsed:
+    def parse_completion(self, task: TaskT_contra, text: str, completion: str) -> Parsed:
         """Read any string; never raises. What cannot be read becomes a problem."""
 
-    def render_grammar(self, task: TaskT, text: str) -> str | None:
+    def render_grammar(self, task: TaskT_contra, text: str) -> str | None:
         """Grammar (llguidance, Lark syntax) of completions that parse without problem and whose mentions are verbatim.
 
-        None where any text is an answer. It allows every gold target, in the format's own order; a format documents where it allows less or more.
+        None where any text is an answer. It allows every gold target, in the format's own order; a format documents where it
+        allows less or more.
         """
 
 
