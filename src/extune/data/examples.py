@@ -17,8 +17,7 @@ _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 
 
 def read_examples(path: Path | str) -> Iterator[Example]:
-    """The examples of a file: with gold from BIO columns and from JSONL with `entities`, `fields`, `labels` or `answer`, without from other
-    JSONL and from CSV.
+    """The examples of a file: with gold from BIO columns and from JSONL with an annotation, without from other JSONL and CSV.
 
     Raises:
         DataError: the file is missing, empty or not text, or has a wrong row.
@@ -29,7 +28,7 @@ def read_examples(path: Path | str) -> Iterator[Example]:
 
 
 def _is_labelled(path: Path) -> bool:
-    """Whether the first row has an annotation; a row that is no JSON is left to the reader of labelled files, which names it."""
+    """Whether the first row has an annotation; one that is no JSON is left to the reader of labelled files, which names it."""
     first = next((line for _, line in numbered_lines(read_text(path)) if line.strip()), "")
     try:
         row = json.loads(first)

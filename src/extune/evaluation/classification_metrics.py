@@ -1,7 +1,7 @@
 """Accuracy, F1, MCC and confusion matrix of a classification, in which no answer can hide.
 
-In: gold and predicted labels by example id, the problems of the predictions. Out: a `ClassificationScore`. It knows nothing about
-files, models and pages.
+In: gold and predicted labels by example id, the problems of the predictions. Out: a `ClassificationScore`. It knows nothing
+about files, models and pages.
 
 What counts, and how:
 

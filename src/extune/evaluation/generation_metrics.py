@@ -138,7 +138,7 @@ def compute_bleu(pairs: Sequence[tuple[str, str]]) -> float:
     """Corpus BLEU of (reference, text) pairs, from 0 to 1; 1 where there is none."""
     if not pairs:
         return 1.0
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     references, texts = zip(*pairs, strict=True)
     return float(BLEU(tokenize="zh").corpus_score(list(texts), [list(references)]).score) / _PERCENT

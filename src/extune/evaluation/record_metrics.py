@@ -1,14 +1,14 @@
 """Precision, recall and F1 of a record over its values, each compared as its field's kind says.
 
-In: gold and predicted fields by example id, the problems of the predictions. Out: a `RecordScore`. It knows nothing about files,
-models and pages.
+In: gold and predicted fields by example id, the problems of the predictions. Out: a `RecordScore`. It knows nothing about
+files, models and pages.
 
 What counts, and how:
 
 * A **leaf** is one value: each piece of a verbatim list, the value of an enum, a free text. Absent and empty are the same, so
   that an answer without content has no leaf and finds none.
-* A leaf earns a **credit** from 0 to 1: pieces of verbatim lists are matched one to one as strings (multisets), enums must be equal,
-  a free text earns its character ROUGE-L. Precision is credits by predicted leaves, recall credits by gold leaves.
+* A leaf earns a **credit** from 0 to 1: pieces of verbatim lists are matched one to one as strings (multisets), enums must
+  be equal, a free text earns its character ROUGE-L. Precision is credits by predicted leaves, recall credits by gold leaves.
 * `micro` adds up all leaves, and as wrong predictions the pieces of an answer that became no value (`unread`). `macro` is the
   mean F1 of the fields that occur in gold or in predictions.
 * **Presence** looks only at whether a field has a value: right where gold and prediction both have one.

@@ -175,11 +175,11 @@ def _parse_history(value: object, source: Source) -> tuple[tuple[str, str], ...]
 
 
 def _parse_strings(key: str, value: object, source: Source) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong_type(key, value, "a list of strings", source)
+    foreign = next((item for item in value if not isinstance(item, str)), None) if isinstance(value, list) else value
+    if foreign is not None or not isinstance(value, list):
+        raise _wrong_type(key, foreign, "a list of strings", source)
     return tuple(value)
 
 
 def _wrong_type(key: str, value: object, expected: str, source: Source) -> RowError:
-    found = f"a list that holds something else than {expected.rsplit(maxsplit=1)[-1]}" if isinstance(value, list) else type(value).__name__
-    return RowError(f'"{key}" is of type {found}', source=source, expected=expected, fix="correct the row")
+    return RowError(f'"{key}" is of type {type(value).__name__}', source=source, expected=expected, fix="correct the row")

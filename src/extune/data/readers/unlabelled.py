@@ -1,8 +1,9 @@
 """Texts without annotation, the input of `extune predict`, one at a time.
 
-In: `.jsonl` with "text" and optionally "id", "instruction", "candidates" and "history", `.csv` with a column `text` and optionally `id`, `.txt` with a text on each line.
-Out: examples without gold. The file is read while it is used, so it may be larger than memory. Rows are numbered where they
-have no id; a blank line of a `.txt` is an example with an empty text, so that numbers are line numbers.
+In: `.jsonl` with "text" and optionally "id", "instruction", "candidates" and "history", `.csv` with a column `text` and
+optionally `id`, `.txt` with a text on each line. Out: examples without gold. The file is read while it is used, so it may be
+larger than memory. Rows are numbered where they have no id; a blank line of a `.txt` is an example with an empty text, so that
+numbers are line numbers.
 """
 
 from __future__ import annotations
