@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -54,7 +54,7 @@ class Scored:
     predictions: tuple[Prediction, ...]
     score: Score
     seconds: float
-    lengths: LengthReport = LengthReport()
+    lengths: LengthReport = field(default_factory=LengthReport)
 
 
 @dataclass(frozen=True)
