@@ -152,6 +152,12 @@ def test_a_dropped_text_is_predicted_as_nothing(make_encoder: EncoderMaker) -> N
     assert len(long.problems) == 1
 
 
+def test_a_contract_from_before_templates_still_loads(make_encoder: EncoderMaker) -> None:
+    contract = make_encoder(CLASSES).contract
+    older = {key: value for key, value in contract.model_dump(mode="json").items() if key != "template"}
+    assert Contract.model_validate(older) == contract
+
+
 def test_a_template_is_used_in_rows_and_prompts(make_encoder: EncoderMaker) -> None:
     encoder = make_encoder(GenerationTask(), template=PromptTemplate(prompt_input="问题：{instruction}\n回答："))
     example = Example("a", "头痛怎么办？", Answer("休息"))

@@ -188,8 +188,8 @@ def _count_label(name: str, pairs: Sequence[_Pair]) -> PRF:
 def _count_confusion(pairs: Sequence[_Pair]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for expected, predicted in pairs:
-        row = counts.setdefault(next(iter(expected), INVALID), {})
-        column = next(iter(predicted), INVALID)
+        row = counts.setdefault(min(expected, default=INVALID), {})
+        column = min(predicted, default=INVALID)
         row[column] = row.get(column, 0) + 1
     return counts
 

@@ -16,6 +16,7 @@ _OTHER_FORMAT = "prompt.format=lines holds every set of spans; prompt.format=inl
 _REPAIRS = {
     "fields": "correct the value, or the field in task.fields",
     "choice": "correct the label, or add it to task.label_names or to the row's candidates",
+    "answer": "write the answer, or leave the row out",
     "choices": "correct the labels, or add them to task.label_names or to the row's candidates",
 }
 
