@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extune.data.readers import read_examples
+from extune.data.readers.annotated import ANSWER_KEYS
 from extune.data.writers import PredictionWriter, prediction_to_row, read_predictions
-from extune.domain.annotation import Extraction, Labels, Mention, Span
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Mention, Span
 from extune.domain.prediction import Prediction, Problem, ProblemKind
 from extune.errors import DataError
 
@@ -66,10 +67,25 @@ def test_confidence_is_left_out_where_it_was_not_computed() -> None:
     assert row["entities"] == [{"start": 0, "end": 1, "type": "X", "text": "黄"}]
 
 
-def test_other_annotations_are_no_extraction(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "annotation", "cell"),
+    [
+        ("classification", Labels(("科技", "体育")), "科技; 体育"),
+        ("record", Fields({"药": ("黄芪", "当归"), "结论": "气虚", "无": ()}), "药: 黄芪, 当归; 结论: 气虚"),
+        ("generation", Answer("多休息。"), "多休息。"),
+    ],
+)
+def test_other_kinds_are_written_and_read_back(tmp_path: Path, kind: str, annotation: Annotation, cell: str) -> None:
+    prediction = Prediction("a", annotation, "原文", (Problem(ProblemKind.CUT_OFF, "原"),))
     for suffix in SUFFIXES:
-        with PredictionWriter(tmp_path / f"out{suffix}") as writer, pytest.raises(TypeError):
-            writer.write(Prediction("a", Labels(("科技",)), ""), "黄")
+        with PredictionWriter(tmp_path / f"out{suffix}", kind) as writer:
+            writer.write(prediction, "黄")
+        with PredictionWriter(tmp_path / f"out{suffix}", kind) as writer:
+            assert writer.done == ("a",)
+    assert read_predictions(tmp_path / "out.jsonl") == {"a": prediction}
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == f"a\t黄\t{cell}\tcut_off\n"
+    header = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header == f"id,text,{ANSWER_KEYS[kind]},problems"
 
 
 def test_jsonl_is_read_back(tmp_path: Path) -> None:

@@ -157,3 +157,52 @@ def test_dumped_recipes_load_as_they_were(types: dict[str, str], name: str, rate
     for section in ("data", "base", "prompt", "adapter", "training", "selection"):
         for key in getattr(recipe, section).model_dump():
             assert f"  {key}:" in text
+
+
+KINDS = {
+    "extraction": "{kind: extraction, types: [a]}",
+    "record": "{kind: record, fields: {a: {kind: verbatim}, b: {kind: text}}}",
+    "verbatim": "{kind: record, fields: {a: {kind: verbatim}}}",
+    "classification": "{kind: classification, label_names: [a, b]}",
+    "several": "{kind: classification, multi_label: true}",
+    "generation": "{kind: generation}",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer_format", "metric"),
+    [
+        ("extraction", "lines", "f1"),
+        ("record", "fields", "f1"),
+        ("classification", "choice", "accuracy"),
+        ("several", "choices", "accuracy"),
+        ("generation", "answer", "loss"),
+    ],
+)
+def test_format_and_metric_follow_the_task(tmp_path: Path, kind: str, answer_format: str, metric: str) -> None:
+    recipe = load_recipe(write(tmp_path, f"task: {KINDS[kind]}"))
+    assert (recipe.answer_format, recipe.metric) == (answer_format, metric)
+    assert recipe_from_values(parse_yaml(dump_recipe(recipe), "dump")[0]) == recipe
+
+
+@pytest.mark.parametrize(
+    ("kind", "override", "words"),
+    [
+        ("record", "prompt.format=lines", "fields"),
+        ("extraction", "prompt.format=choice", "lines, pairs"),
+        ("classification", "prompt.format=choices", "choice"),
+        ("generation", "selection.metric=f1", "loss, rouge_l"),
+        ("extraction", "selection.metric=accuracy", "f1, loss"),
+        ("record", "data.on_too_long=window", "not all verbatim"),
+        ("generation", "data.on_too_long=window", "task.kind: generation"),
+        ("record", "data.on_too_long=shorten", "task.kind: record"),
+        ("several", "task.label_names=[a]", "only 'a'"),
+    ],
+)
+def test_choices_that_do_not_suit_the_task_are_refused(tmp_path: Path, kind: str, override: str, words: str) -> None:
+    assert words in str(failure(write(tmp_path, f"task: {KINDS[kind]}"), override))
+
+
+def test_windows_suit_records_of_verbatim_fields(tmp_path: Path) -> None:
+    path = write(tmp_path, f"task: {KINDS['verbatim']}")
+    assert load_recipe(path, "data.on_too_long=window").data.on_too_long == "window"

@@ -21,6 +21,13 @@ from extune.recipe.starter import render_starter
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a .yaml file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Change the recipe.")]
 
+_COUNTED = {
+    "extraction": "spans of each type",
+    "record": "examples with each field",
+    "classification": "examples with each label",
+    "generation": "",
+}
+
 recipes = typer.Typer(help="List, print and write recipes.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -37,9 +44,9 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
     if report.splits:
         print_columns("read", ("", *report.splits), rows)
     names = list(dict.fromkeys(name for one in report.splits.values() for name in one.spans))
-    counts = [(name, *(one.spans[name] for one in report.splits.values())) for name in names]
+    counts = [(name, *(one.spans.get(name, 0) for one in report.splits.values())) for name in names]
     if names:
-        print_columns("spans of each type", ("type", *report.splits), counts)
+        print_columns(_COUNTED[loaded.task.kind], ("", *report.splits), counts)
     for finding in report.findings:
         say(Text(finding.severity, style="bold red" if finding.severity == "error" else "yellow").append(
             f": {finding.where}: {finding.what}", style="not bold default"))  # fmt: skip

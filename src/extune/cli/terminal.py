@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from extune.domain.annotation import Extraction
+from extune.data.writers import describe_annotation
+from extune.domain.annotation import Extraction, Fields
 from extune.domain.prediction import Prediction
 from extune.errors import ExtuneError
 from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores
+from extune.evaluation.score import Score
+from extune.reporting.views import build_view
 
 _STYLES = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta",
            "black on bright_red", "white on blue", "black on white", "white on dark_green")  # fmt: skip
@@ -64,9 +67,21 @@ def highlight(text: str, extraction: Extraction, types: Sequence[str]) -> Text:
 
 
 def print_prediction(text: str, prediction: Prediction, types: Sequence[str]) -> None:
-    """The extraction, and what was wrong with the answer."""
-    if isinstance(prediction.annotation, Extraction):
-        print_extraction(text, prediction.annotation, types)
+    """What was extracted or answered, and what was wrong with the answer."""
+    annotation = prediction.annotation
+    if isinstance(annotation, Extraction):
+        print_extraction(text, annotation, types)
+    elif isinstance(annotation, Fields):
+        for name, value in annotation.values.items():
+            say(
+                Text(f"  {name}: ", style="bold").append(
+                    value if isinstance(value, str) else "；".join(value), style="not bold"
+                )
+            )
+    else:
+        say("  " + describe_annotation(annotation))
+    if not isinstance(annotation, Extraction) and not describe_annotation(annotation):
+        say("  nothing")
     for problem in prediction.problems:
         note(f"  {problem.kind}: {problem.detail}")
 
@@ -82,12 +97,28 @@ def print_extraction(text: str, extraction: Extraction, types: Sequence[str]) ->
         say("  nothing found")
 
 
-def print_scores(title: str, scores: Sequence[ExtractionScore]) -> None:
-    """Totals and the per-type table of one test set; of several trainings mean and standard deviation."""
+def print_scores(title: str, scores: Sequence[Score]) -> None:
+    """Totals and tables of one test set; of several trainings mean and standard deviation."""
     if len(scores) > 1:
         _print_aggregate(title, scores)
         return
     (score,) = scores
+    if isinstance(score, ExtractionScore):
+        _print_spans(title, score)
+        return
+    view = build_view(score)
+    for one in view.tables:
+        table = Table(one.header[0], *one.header[1:], title=f"{title}: {one.title}", title_justify="left")
+        for row in one.rows:
+            table.add_row(*map(Text, row))
+        output().print(table)
+    for tile in view.tiles:
+        say(f"{tile.name} {tile.figure}" + (f"  ({tile.note})" if tile.note else ""))
+    problems = ", ".join(f"{count} {kind}" for kind, count in score.problems.items() if count) or "none"
+    say(f"{score.documents} examples; problems: {problems}")
+
+
+def _print_spans(title: str, score: ExtractionScore) -> None:
     table = Table("type", "gold", "predicted", "P", "R", "F1", title=title, title_justify="left")
     for row in score.rows():
         table.add_row(
@@ -117,7 +148,7 @@ def summarize(score: ExtractionScore) -> str:
     )
 
 
-def _print_aggregate(title: str, scores: Sequence[ExtractionScore]) -> None:
+def _print_aggregate(title: str, scores: Sequence[Score]) -> None:
     table = Table("figure", "mean ± sd", title=f"{title}, {len(scores)} seeds", title_justify="left")
     for name, figure in aggregate_scores(scores).items():
         table.add_row(Text(name), format_deviation(figure))

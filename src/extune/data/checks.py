@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
-from extune.domain.task import ExtractionTask
+from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError
 from extune.prompts.alignment import align
-from extune.prompts.formats.base import AnswerFormat
+from extune.prompts.formats.base import AnyFormat
 
 
 def require_unique_ids(examples: Sequence[Example]) -> None:
@@ -26,9 +26,9 @@ def require_unique_ids(examples: Sequence[Example]) -> None:
         seen.add(example.id)
 
 
-def count_open_occurrences(task: ExtractionTask, answer_format: AnswerFormat, example: Example) -> int:
+def count_open_occurrences(task: Task, answer_format: AnyFormat, example: Example) -> int:
     """Gold mentions whose place in the text the format's answer leaves open; the format must be able to hold the gold."""
-    if not isinstance(example.gold, Extraction):
+    if not isinstance(task, ExtractionTask) or not isinstance(example.gold, Extraction):
         return 0
     target = answer_format.render_target(task, example.text, example.gold)
     return align(example.text, answer_format.parse_completion(task, example.text, target).items).open_items

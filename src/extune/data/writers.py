@@ -1,7 +1,7 @@
 """Predictions become files that survive a crash, and become predictions again.
 
-In: predictions with their texts. Out: `.jsonl` (everything), `.csv` (id, text, entities, problems; the last two as JSON) or
-`.txt` (a line to read: id, text, entities, problems, apart by tabs). It knows nothing about models and scores.
+In: predictions with their texts. Out: `.jsonl` (everything), `.csv` (id, text, annotation, problems; the last two as JSON) or
+`.txt` (a line to read: id, text, annotation, problems, apart by tabs). It knows nothing about models and scores.
 """
 
 from __future__ import annotations
@@ -15,31 +15,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from extune.data.readers.annotated import ANSWER_KEYS, parse_annotation, write_annotation
 from extune.data.readers.base import RowError, numbered_lines, require_text
-from extune.data.readers.spans import parse_entities, parse_id, parse_object
-from extune.domain.annotation import Extraction, Mention, Span
+from extune.data.readers.spans import parse_id, parse_object
+from extune.domain.annotation import Annotation, Extraction, Fields, Labels, Mention, Span
 from extune.domain.example import Source
 from extune.domain.prediction import Prediction, Problem, ProblemKind
 from extune.errors import DataError
 from extune.files import read_text
 
-_CSV_COLUMNS = ("id", "text", "entities", "problems")
 _CSV_ID = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*)),')
 _TABLE_MARKS = re.compile(r"[\t\r\n]")
 
 
 def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
-    """What `.jsonl` holds; `confidence` only where it was computed.
-
-    Raises:
-        TypeError: the annotation is no extraction.
-    """
-    extraction = _require_extraction(prediction)
+    """What `.jsonl` holds; `confidence` only where it was computed, `ungrounded` only with spans."""
     return {
         "id": prediction.example_id,
         "text": text,
-        "entities": [_span_to_json(span) for span in extraction.spans],
-        "ungrounded": [{"type": mention.type, "text": mention.text} for mention in extraction.ungrounded],
+        **_annotation_to_json(prediction.annotation),
         "problems": _problems_to_json(prediction),
         "completion": prediction.completion,
         "decoding": prediction.decoding,
@@ -57,7 +51,12 @@ class PredictionWriter:
     done: tuple[str, ...] = ()
     repaired: int = 0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, task_kind: str = "extraction") -> None:
+        """Name the file, and the kind of the task, by which the column of a `.csv` is called.
+
+        Raises:
+            DataError: an unknown kind of file.
+        """
         kind = _KINDS.get(path.suffix.lower())
         if kind is None:
             raise DataError(
@@ -67,6 +66,7 @@ class PredictionWriter:
                 fix="choose another name for the output",
             )
         self._path, self._kind = path, kind
+        self._header = _csv_line("id", "text", ANSWER_KEYS[task_kind], "problems") if kind.is_quoted else ""
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
@@ -100,14 +100,14 @@ class PredictionWriter:
         with self._path.open("rb") as old:
             for number, record in enumerate(_iter_records(old, self._kind.is_quoted), 1):
                 whole += len(record)
-                if number > 1 or not self._kind.header:
+                if number > 1 or not self._header:
                     ids.append(self._read_id(record, number))
-                elif record != self._kind.header.encode():
+                elif record != self._header.encode():
                     raise self._foreign(number)
         file.truncate(whole)
         self.done, self.repaired = tuple(ids), size - whole
-        if not whole and self._kind.header:
-            _append(file, self._kind.header)
+        if not whole and self._header:
+            _append(file, self._header)
 
     def _read_id(self, record: bytes, number: int) -> str:
         try:
@@ -125,7 +125,7 @@ class PredictionWriter:
 
 
 def read_predictions(path: Path) -> dict[str, Prediction]:
-    """The predictions of a `.jsonl` by id, in file order; only `id`, `text` and `entities` are needed.
+    """The predictions of a `.jsonl` by id, in file order; only `id`, `text` and the annotation are needed.
 
     Raises:
         DataError: the file is missing, empty or not text, or has a wrong row.
@@ -143,16 +143,17 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
 
 def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) -> Prediction:
     row = parse_object(line, source)
-    missing = [key for key in ("id", "text", "entities") if key not in row]
+    key = next((key for key in ANSWER_KEYS.values() if key in row), "entities")
+    missing = [name for name in ("id", "text", key) if name not in row]
     if missing:
         raise RowError(
             f"key {missing[0]!r} is missing",
             source=source,
-            expected="id, text and entities, as `extune predict --out FILE.jsonl` writes them",
+            expected=f"id, text and {key}, as `extune predict --out FILE.jsonl` writes them",
             fix="add it; ids are those of the gold file",
         )
     text = require_text(row["text"], source)
-    spans = parse_entities(row["entities"], text, None, source)
+    annotation = parse_annotation(key, row, text, source)
     try:
         ungrounded = tuple(Mention(item["type"], item["text"]) for item in row.get("ungrounded", ()))
         problems = tuple(Problem(ProblemKind(item["kind"]), item.get("detail", "")) for item in row.get("problems", ()))
@@ -165,17 +166,30 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
         ) from None
     return Prediction(
         parse_id(row, "", lines_by_id, source),
-        Extraction(spans, ungrounded),
+        Extraction(annotation.spans, ungrounded) if isinstance(annotation, Extraction) else annotation,
         row.get("completion", ""),
         problems,
         row.get("decoding", {}),
     )
 
 
-def _require_extraction(prediction: Prediction) -> Extraction:
-    if not isinstance(prediction.annotation, Extraction):
-        raise TypeError(f"the annotation of {prediction.example_id} is no extraction")
-    return prediction.annotation
+def describe_annotation(annotation: Annotation) -> str:
+    """The annotation on one line, for people; empty where there is nothing."""
+    if isinstance(annotation, Extraction):
+        return "; ".join(f"{span.type} {span.text} [{span.start}, {span.end})" for span in annotation.spans)
+    if isinstance(annotation, Fields):
+        values = ((name, [value] if isinstance(value, str) else value) for name, value in annotation.values.items())
+        return "; ".join(f"{name}: {', '.join(parts)}" for name, parts in values if any(parts))
+    return "; ".join(annotation.names) if isinstance(annotation, Labels) else annotation.text
+
+
+def _annotation_to_json(annotation: Annotation) -> dict[str, Any]:
+    if not isinstance(annotation, Extraction):
+        return write_annotation(annotation)
+    return {
+        "entities": [_span_to_json(span) for span in annotation.spans],
+        "ungrounded": [{"type": mention.type, "text": mention.text} for mention in annotation.ungrounded],
+    }
 
 
 def _span_to_json(span: Span) -> dict[str, Any]:
@@ -209,7 +223,6 @@ def _iter_records(file: BinaryIO, is_quoted: bool) -> Iterator[bytes]:
 
 
 class _Kind(NamedTuple):
-    header: str
     is_quoted: bool
     render: Callable[[Prediction, str], str]
     read_id: Callable[[str], str]  # raises ValueError, KeyError or TypeError where the record is no prediction
@@ -224,8 +237,8 @@ def _read_jsonl_id(record: str) -> str:
 
 
 def _render_csv(prediction: Prediction, text: str) -> str:
-    entities = [_span_to_json(span) for span in _require_extraction(prediction).spans]
-    return _csv_line(prediction.example_id, text, _dump(entities), _dump(_problems_to_json(prediction)))
+    content = next(iter(_annotation_to_json(prediction.annotation).values()))
+    return _csv_line(prediction.example_id, text, _dump(content), _dump(_problems_to_json(prediction)))
 
 
 def _csv_line(*cells: str) -> str:
@@ -242,8 +255,7 @@ def _read_csv_id(record: str) -> str:
 
 
 def _render_txt(prediction: Prediction, text: str) -> str:
-    spans = _require_extraction(prediction).spans
-    entities = "; ".join(f"{span.type} {span.text} [{span.start}, {span.end})" for span in spans) or "-"
+    entities = describe_annotation(prediction.annotation) or "-"
     problems = ", ".join(problem.kind.value for problem in prediction.problems)
     cells = [text, entities, problems] if problems else [text, entities]
     # The id is read back when a run goes on, so it alone is escaped losslessly.
@@ -258,7 +270,7 @@ def _read_txt_id(record: str) -> str:
 
 
 _KINDS = {
-    ".jsonl": _Kind("", False, _render_jsonl, _read_jsonl_id),
-    ".csv": _Kind(_csv_line(*_CSV_COLUMNS), True, _render_csv, _read_csv_id),
-    ".txt": _Kind("", False, _render_txt, _read_txt_id),
+    ".jsonl": _Kind(False, _render_jsonl, _read_jsonl_id),
+    ".csv": _Kind(True, _render_csv, _read_csv_id),
+    ".txt": _Kind(False, _render_txt, _read_txt_id),
 }

@@ -62,6 +62,11 @@ class TransformersEngine:
         self._compiler: GrammarCompiler | None = None
 
     @property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model that decodes; whoever computes its losses takes it from here."""
+        return self._model
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return torch.device(self._model.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Extraction, Labels, Span
 from extune.domain.example import Example
 
 
@@ -54,6 +54,29 @@ class Gazetteer:
                 spans.append(Span(self._types[string], string, start, start + len(string)))
                 start += len(string)
         return Extraction(tuple(spans))
+
+
+class MajorityClass:
+    """Gives every example the labels that most training examples have (of equally frequent ones the first seen).
+
+    Where an example has candidates, the most frequent labels among them; the first candidate where none was seen.
+    """
+
+    def __init__(self, votes: Mapping[tuple[str, ...], int]) -> None:
+        """`votes`: how many training examples have each set of labels."""
+        self._ranked = sorted(votes, key=lambda names: -votes[names])
+
+    @classmethod
+    def fit(cls, examples: Iterable[Example]) -> MajorityClass:
+        """Count the labels; examples without labels as gold are passed over."""
+        return cls(Counter(example.gold.names for example in examples if isinstance(example.gold, Labels)))
+
+    def predict(self, example: Example) -> Labels:
+        """The labels for one example."""
+        if not example.candidates:
+            return Labels(self._ranked[0] if self._ranked else ())
+        allowed = (names for names in self._ranked if set(names) <= set(example.candidates or ()))
+        return Labels(next(allowed, example.candidates[:1]))
 
 
 def seen_share(train: Iterable[Extraction], test: Iterable[Extraction]) -> float | None:

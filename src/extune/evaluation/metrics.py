@@ -27,11 +27,9 @@ from typing import Any
 
 from extune.domain.annotation import Extraction, Mention
 from extune.domain.prediction import Problem, ProblemKind
-from extune.errors import DataError
 from extune.evaluation.matching import Comparison, compare_spans, count_common, sum_partial_credit
+from extune.evaluation.score import UNREAD, Score, require_same_ids
 from extune.evaluation.significance import RESAMPLES, bootstrap_interval
-
-_UNUSABLE = frozenset({ProblemKind.UNPARSEABLE, ProblemKind.UNKNOWN_TYPE, ProblemKind.DUPLICATE})
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,11 @@ class ExtractionScore:
     problem_documents: int
 
     @property
+    def headline(self) -> str:
+        """Strict micro F1."""
+        return "micro.f1"
+
+    @property
     def document_accuracy(self) -> float:
         """Share of the documents that are exact; 1 where there is none."""
         return self.exact_documents / self.documents if self.documents else 1.0
@@ -154,6 +157,10 @@ class ExtractionScore:
             "document_accuracy": self.document_accuracy,
         }
         return figures | {f"type.{name}.f1": prf.f1 for name, prf in self.per_type.items() if not prf.is_empty}
+
+    def dev_figures(self) -> dict[str, float]:
+        """What is logged while training."""
+        return {"f1": self.micro.f1, "precision": self.micro.precision, "recall": self.micro.recall}
 
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for JSON; the figures of types that do not occur are null."""
@@ -199,7 +206,7 @@ def score_extraction(
         DataError: an example has no prediction, or a prediction or problem belongs to no example.
     """
     problems = problems or {}
-    _require_same_ids(gold, predictions, problems)
+    require_same_ids(gold, predictions, problems)
     documents = [_count_document(gold[id_], predictions[id_], problems.get(id_, ())) for id_ in gold]
     micro = _add(document.strict for document in documents)
     per_type = _sum_types(types, documents)
@@ -219,7 +226,7 @@ def score_extraction(
         gold_spans=sum(len(annotation.spans) + len(annotation.ungrounded) for annotation in gold.values()),
         predicted_spans=sum(len(annotation.spans) for annotation in predictions.values()),
         ungrounded=sum(len(annotation.ungrounded) for annotation in predictions.values()),
-        unusable=sum(kinds[kind] for kind in _UNUSABLE),
+        unusable=sum(kinds[kind] for kind in UNREAD),
         problems={str(kind): kinds[kind] for kind in ProblemKind},
         problem_documents=sum(bool(found) for found in problems.values()),
     )
@@ -234,8 +241,8 @@ class MeanDeviation:
     count: int
 
 
-def aggregate_scores(scores: Sequence[ExtractionScore]) -> dict[str, MeanDeviation]:
-    """Mean and deviation over trainings with different seeds, for each of `ExtractionScore.figures`.
+def aggregate_scores(scores: Sequence[Score]) -> dict[str, MeanDeviation]:
+    """Mean and deviation over trainings with different seeds, for each of the scores' `figures`.
 
     A type's F1 is averaged over the scores in which the type occurs; `count` says how many these are.
     """
@@ -265,7 +272,7 @@ class _DocumentCounts:
 
 def _count_document(gold: Extraction, predicted: Extraction, problems: Sequence[Problem]) -> _DocumentCounts:
     """Counts of one document. Mentions without offsets are unmatched in every mode that compares offsets."""
-    unusable = sum(problem.kind in _UNUSABLE for problem in problems)
+    unusable = sum(problem.kind in UNREAD for problem in problems)
     gold_total = len(gold.spans) + len(gold.ungrounded)
     predicted_total = len(predicted.spans) + len(predicted.ungrounded) + unusable
 
@@ -317,23 +324,3 @@ def _sum_types(types: Sequence[str], documents: Sequence[_DocumentCounts]) -> di
         for name, prf in document.per_type.items():
             parts[name].append(prf)
     return {name: _add(prfs) for name, prfs in parts.items()}
-
-
-def _require_same_ids(
-    gold: Mapping[str, Extraction], predictions: Mapping[str, Extraction], problems: Mapping[str, Sequence[Problem]]
-) -> None:
-    missing = [id_ for id_ in gold if id_ not in predictions]
-    unknown = [id_ for id_ in [*predictions, *problems] if id_ not in gold]
-    if not missing and not unknown:
-        return
-    parts = []
-    if missing:
-        parts.append(f"{len(missing)} examples have no prediction, the first is {missing[0]!r}")
-    if unknown:
-        parts.append(f"{len(unknown)} predictions belong to no example, the first is {unknown[0]!r}")
-    raise DataError(
-        "; ".join(parts),
-        where="predictions",
-        expected=f"exactly one prediction for each of the {len(gold)} gold examples",
-        fix="predict the same file that is scored, and keep its ids",
-    )

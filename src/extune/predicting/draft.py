@@ -16,6 +16,7 @@ from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
 from extune.prompts.templates import choose_template
+from extune.prompts.user_template import PromptTemplate, read_prompt_template
 from extune.recipe.sections import Recipe
 from extune.runs.contract import Contract
 from extune.runs.manifest import installed_version
@@ -36,15 +37,17 @@ def draft_contract(
 
     Raises:
         ModelError: nothing in the base says where an answer ends.
+        RecipeError: `prompt.template` is no template.
     """
     return Contract(
         extune_version=installed_version("extune") or "0+unknown",
         name=recipe.name,
         task=recipe.task,
-        format=recipe.prompt.format,
-        format_version=build_format(recipe.prompt.format).version,
+        format=recipe.answer_format,
+        format_version=build_format(recipe.answer_format).version,
         prompt_version=PROMPT_VERSION,
         language=recipe.prompt.language,
+        template=_prompt_template(recipe),
         chat_template=choose_template(tokenizer.chat_template),
         max_input_tokens=recipe.prompt.max_input_tokens,
         max_answer_tokens=recipe.prompt.max_answer_tokens,
@@ -58,6 +61,10 @@ def draft_contract(
         dtype=dtype,
         weights="base",
     )
+
+
+def _prompt_template(recipe: Recipe) -> PromptTemplate | None:
+    return None if recipe.prompt.template is None else read_prompt_template(Path(recipe.prompt.template))
 
 
 def _generation_config(base: Path) -> GenerationConfig | None:

@@ -10,7 +10,10 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from extune.data.field_windows import assign_fields
+from extune.data.shortening import shorten_middle
 from extune.data.windows import assign_gold, split_windows
+from extune.domain.task import RecordTask
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
 from extune.errors import RecipeError, RunError
@@ -80,8 +83,9 @@ def build_predictor(
 
 
 def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> Encoder:
-    """An encoder that can make windows."""
-    return Encoder(tokenizer, contract, split_windows=split_windows, assign_gold=assign_gold)
+    """An encoder that can make windows and shorten texts."""
+    assign = assign_fields if isinstance(contract.task, RecordTask) else assign_gold
+    return Encoder(tokenizer, contract, split_windows=split_windows, assign_gold=assign, shorten=shorten_middle)
 
 
 def _require_engine(engine: str) -> None:

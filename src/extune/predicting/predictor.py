@@ -9,17 +9,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from extune.data.field_windows import merge_fields
 from extune.data.windows import Window, merge_windows
-from extune.domain.annotation import Extraction
+from extune.domain.annotation import Annotation, Extraction, Fields
 from extune.domain.example import Example
 from extune.domain.prediction import Completion, Prediction, Problem, ProblemKind
 from extune.domain.prompt import Prompt
+from extune.domain.task import Task
 from extune.engines.engine import DecodingOptions, Engine
-from extune.prompts.alignment import read_extraction
+from extune.prompts.reading import empty_annotation, read_completion
 from extune.tokens.encode import Encoder
 
 _CHUNK = 1024
 _WINDOW_SEPARATOR = "\f"
+_Reading = tuple[Annotation, tuple[Problem, ...]]
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,14 @@ class Predictor:
     engine: Engine
     options: DecodingOptions = field(default_factory=DecodingOptions)
 
-    def predict(self, text: str) -> Extraction:
-        """What the model finds in one text.
+    def predict(self, text: str) -> Annotation:
+        """What the model says of one text: an `Extraction`, `Fields`, `Labels` or an `Answer`, by the kind of the task.
 
         Raises:
-            DataError: the text does not fit and the contract says that this is an error.
+            DataError: the text does not fit and the contract says that this is an error, or the task needs candidates, which
+                only examples have.
         """
         (prediction,) = self.predict_many([Example(id="text", text=text)])
-        if not isinstance(prediction.annotation, Extraction):
-            raise TypeError("an extraction task predicts extractions")
         return prediction.annotation
 
     def predict_many(self, examples: Iterable[Example], chunk: int = _CHUNK) -> Iterator[Prediction]:
@@ -71,20 +73,29 @@ class Predictor:
         if not prompts:
             budget = self.encoder.contract.max_input_tokens
             problem = Problem(ProblemKind.TOO_LONG, f"the prompt has more than {budget} tokens")
-            return Prediction(example.id, Extraction(), "", (problem,), self.options.to_json())
-        results = [self._read_one(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-        annotation, problems = results[0]
-        if len(results) > 1:
-            windows = [Window(prompt.offset, prompt.offset + len(prompt.text)) for prompt in prompts]
-            annotation, problems = merge_windows(
-                example.text, [(window, *result) for window, result in zip(windows, results, strict=True)]
-            )
+            return Prediction(example.id, empty_annotation(self.encoder.task), "", (problem,), self.options.to_json())
+        task = self.encoder.task_of(example)
+        results = [self._read_one(task, prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+        annotation, problems = results[0] if len(results) == 1 else _merge(example, prompts, results)
         raw = _WINDOW_SEPARATOR.join(completion.text for completion in completions)
         return Prediction(example.id, annotation, raw, problems, self.options.to_json())
 
-    def _read_one(self, prompt: Prompt, completion: Completion) -> tuple[Extraction, tuple[Problem, ...]]:
+    def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
         """What one completion says; where it was cut off, what could be read of it is kept."""
-        annotation, problems = read_extraction(self.encoder.task, self.encoder.answer_format, prompt.text, completion.text)
+        annotation, problems = read_completion(task, self.encoder.answer_format, prompt.text, completion.text)
         if completion.finish == "length":
             problems = (*problems, Problem(ProblemKind.CUT_OFF, completion.text[-80:]))
         return annotation, problems
+
+
+def _merge(example: Example, prompts: Sequence[Prompt], results: Sequence[_Reading]) -> _Reading:
+    """One annotation of the whole text from those of its windows."""
+    windows = [Window(prompt.offset, prompt.offset + len(prompt.text)) for prompt in prompts]
+    extractions = [
+        (window, annotation, problems)
+        for window, (annotation, problems) in zip(windows, results, strict=True)
+        if isinstance(annotation, Extraction)
+    ]
+    if extractions:
+        return merge_windows(example.text, extractions)
+    return merge_fields([(annotation, problems) for annotation, problems in results if isinstance(annotation, Fields)])

@@ -43,7 +43,7 @@ class Alignment:
 
 
 def read_extraction(
-    task: ExtractionTask, answer_format: AnswerFormat, text: str, completion: str
+    task: ExtractionTask, answer_format: AnswerFormat[ExtractionTask, Extraction], text: str, completion: str
 ) -> tuple[Extraction, tuple[Problem, ...]]:
     """Parse a completion and ground its mentions. Never raises: what is wrong becomes a problem."""
     parsed = answer_format.parse_completion(task, text, completion)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from extune.domain.prompt import Message
 from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
+from extune.prompts.user_template import PromptTemplate
 
 PROMPT_VERSION = 1
 
@@ -59,6 +60,7 @@ def render_messages(
     language: str = "zh",
     instruction: str | None = None,
     history: Sequence[tuple[str, str]] = (),
+    template: PromptTemplate | None = None,
 ) -> tuple[Message, ...]:
     """Earlier turns and one user turn: instruction, answer syntax, names, the text last, so that rows share their beginning.
 
@@ -69,16 +71,28 @@ def render_messages(
         language: of extune's own wording.
         instruction: replaces the first line; None takes the task's, or extune's own.
         history: earlier questions and answers.
+        template: the user's own arrangement of the last turn; its instruction is all that stands before the text.
+
+    Raises:
+        RecipeError: the template ignores the instruction or the text.
     """
     turns = [message for question, answer in history for message in (Message("user", question), Message("assistant", answer))]
-    if isinstance(task, GenerationTask):
-        lines = [line for line in (instruction or task.instruction, text) if line]
-    else:
-        kind = "multi_label" if isinstance(task, ClassificationTask) and task.multi_label else task.kind
-        first = instruction or task.instruction or _INSTRUCTIONS[kind][language]
-        syntax = answer_format.describe(language)
-        lines = [first, syntax, _HEADINGS[kind][language], *_list_names(task, language), _TEXT[language], text]
+    about = _render_instruction(task, answer_format, language, instruction)
+    if template is not None:
+        return (*turns, Message("user", template.fill("\n".join(about), text)))
+    lines = [*about, text] if text else about
+    if not isinstance(task, GenerationTask):
+        lines = [*about, _TEXT[language], text]
     return (*turns, Message("user", "\n".join(lines)))
+
+
+def _render_instruction(task: Task, answer_format: DescribesSyntax, language: str, instruction: str | None) -> list[str]:
+    """The lines before the text: instruction, syntax and names; of a generation the instruction, where there is one."""
+    if isinstance(task, GenerationTask):
+        return [line for line in (instruction or task.instruction,) if line]
+    kind = "multi_label" if isinstance(task, ClassificationTask) and task.multi_label else task.kind
+    first = instruction or task.instruction or _INSTRUCTIONS[kind][language]
+    return [first, answer_format.describe(language), _HEADINGS[kind][language], *_list_names(task, language)]
 
 
 def _list_names(task: ExtractionTask | RecordTask | ClassificationTask, language: str) -> list[str]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from extune.domain.task import Task
+from extune.domain.task import RecordTask, Task
 
-FormatName = Literal["lines", "pairs", "json", "inline", "bio"]
+FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
+MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
+METRICS: Mapping[str, tuple[MetricName, ...]] = {
+    "extraction": ("f1", "loss"),
+    "record": ("f1", "macro_f1", "loss"),
+    "classification": ("accuracy", "f1", "macro_f1", "loss"),
+    "generation": ("loss", "rouge_l"),
+}
+"""By what a checkpoint can be chosen, by task kind, the default first."""
 
 
 class Section(BaseModel):
@@ -23,11 +32,16 @@ class DataSection(Section):
     train: str | None = Field(None, description="file of training examples")
     dev: str | None = Field(None, description="file for choosing the best checkpoint")
     test: str | None = Field(None, description="file that is scored once, at the end")
-    reader: Literal["auto", "bio", "spans"] = Field("auto", description="bio: token-label columns; spans: JSONL with offsets")
+    reader: Literal["auto", "bio", "spans", "annotated"] = Field(
+        "auto",
+        description="bio: token-label columns; spans: JSONL with offsets; annotated: JSONL with fields, labels or answer",
+    )
     encoding: str | None = Field(None, description="None detects UTF-8 (with or without BOM), UTF-16 with BOM and GB18030")
     joiner: str | None = Field(None, description="bio: text between tokens; None: nothing for single characters, else a space")
     on_bad_row: Literal["error", "skip"] = "error"
-    on_too_long: Literal["error", "drop", "window"] = "error"
+    on_too_long: Literal["error", "drop", "window", "shorten"] = Field(
+        "error", description="window: verbatim answers only; shorten: leave out a text's middle, classification only"
+    )
     window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
     train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
 
@@ -42,7 +56,8 @@ class BaseSection(Section):
 class PromptSection(Section):
     """How an example becomes text and its answer becomes spans again."""
 
-    format: FormatName = "lines"
+    format: FormatName | None = Field(None, description="of the answer; None: the task's first (extraction: lines)")
+    template: str | None = Field(None, description="JSON or YAML file with prompt_input, {instruction} and {input}; None: own")
     language: Literal["zh", "en"] = Field("zh", description="language of extune's own wording")
     max_input_tokens: int = Field(1024, ge=16, description="tokens of the whole prompt, template included")
     max_answer_tokens: int = Field(512, ge=4, description="tokens of the answer, stop token included")
@@ -90,7 +105,10 @@ class SelectionSection(Section):
     """When the dev set is predicted and scored, and which checkpoint is kept."""
 
     eval_steps: int | None = Field(None, ge=1, description="optimizer steps between dev scores; None: once per epoch")
-    metric: Literal["f1", "loss"] = Field("f1", description="f1: strict micro F1 of the predicted dev set")
+    metric: MetricName | None = Field(
+        None,
+        description="f1 (extraction, record), accuracy (classification), rouge_l, loss (generation), macro_f1; None: by task",
+    )
     dev_limit: int | None = Field(None, ge=1, description="score only the first N dev examples while training")
     early_stopping_patience: int | None = Field(None, ge=1, description="dev scores without improvement; None: never stop")
     save_total_limit: int = Field(2, ge=1, description="checkpoints kept besides the best one")
@@ -108,8 +126,32 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     selection: SelectionSection = SelectionSection()
 
+    @property
+    def answer_format(self) -> str:
+        """Name of the answer format: the chosen one, or the task's first."""
+        return self.prompt.format or self.task.answer_formats[0]
+
+    @property
+    def metric(self) -> MetricName:
+        """What chooses the checkpoint: the chosen figure, or the one of the task's kind."""
+        return self.selection.metric or METRICS[self.task.kind][0]
+
     @model_validator(mode="after")
-    def _windows_need_verbatim_answers(self) -> Recipe:
-        if self.data.on_too_long == "window" and self.task.kind != "extraction":
-            raise ValueError(f"data.on_too_long: window cannot be used with task.kind: {self.task.kind}")
+    def _long_texts_can_be_handled(self) -> Recipe:
+        kind, choice = self.task.kind, self.data.on_too_long
+        if choice == "window" and kind != "extraction" and not (isinstance(self.task, RecordTask) and self.task.is_verbatim):
+            why = " whose fields are not all verbatim" if kind == "record" else ""
+            raise ValueError(f"data.on_too_long: window cannot be used with task.kind: {kind}{why}")
+        if choice == "shorten" and kind != "classification":
+            raise ValueError(f"data.on_too_long: shorten leaves out text, which cannot be used with task.kind: {kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _choices_suit_the_task(self) -> Recipe:
+        for key, value, allowed in (
+            ("prompt.format", self.prompt.format, self.task.answer_formats),
+            ("selection.metric", self.selection.metric, METRICS[self.task.kind]),
+        ):
+            if value is not None and value not in allowed:
+                raise ValueError(f"{key}: {value} cannot be used with this {self.task.kind}, but " + ", ".join(allowed))
         return self

@@ -18,6 +18,7 @@ from extune.files import read_text, write_text
 _WIDTH, _LEFT, _RIGHT = 760, 72, 24  # pixels, as all lengths here
 _PANEL, _TITLE, _GAP = 170, 26, 22
 _BOTTOM = 34
+_DEV_FIGURES = {"dev_f1": "dev F1", "dev_accuracy": "dev accuracy", "dev_rouge_l": "dev ROUGE-L"}
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #1f2328 }
 .back { fill: #ffffff } .grid { stroke: #d8dee4 } .train { stroke: #6e7781 } .dev { stroke: #0969da }
@@ -76,7 +77,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     rows, unreadable = _read_rows(read_text(log))
     panels = [
         _Panel("loss", True, (_collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev"))),
-        _Panel("dev F1", False, (_collect(rows, "dev_f1", "dev", "dev F1"),)),
+        *(_Panel(name, False, (_collect(rows, key, "dev", name),)) for key, name in _DEV_FIGURES.items()),
         _Panel("learning rate", True, (_collect(rows, "learning_rate", "train", "learning rate"),)),
     ]
     filled = [replace(panel, series=tuple(one for one in panel.series if one.points)) for panel in panels]
@@ -156,7 +157,7 @@ def _draw_series(series: _Series, across: _Axis, up: _Axis) -> list[str]:
     drawn = [f'<polyline class="line {series.style}" points="{path}"/>']
     if series.style == "dev" or len(places) == 1:
         drawn += [f'<circle class="dot {series.style}" cx="{x:.1f}" cy="{y:.1f}" r="2.8"/>' for x, y in places]
-    if series.name == "dev F1":
+    if series.name in _DEV_FIGURES.values():
         best = max(range(len(places)), key=lambda number: series.points[number][1])
         x, y = places[best]
         step, value = series.points[best]

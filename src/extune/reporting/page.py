@@ -70,7 +70,7 @@ def write_report(
     wrong = [document for document in (_judge(*pair) for pair in documents) if document is not None]
     content = {"meta": dict(meta), "score": score.to_json(), "baselines": {name: one.to_json() for name, one in others.items()}}
     context = {
-        "title": _title(meta),
+        "title": make_title(meta),
         "meta": meta,
         "score": score,
         "modes": _list_modes(score),
@@ -78,7 +78,7 @@ def write_report(
         "wrong": wrong[:SHOWN_DOCUMENTS],
         "wrong_count": len(wrong),
     }
-    _write_files(folder, content, "report", context)
+    write_files(folder, content, "report", context)
 
 
 def write_seed_report(folder: Path, *, scores: Mapping[str, ExtractionScore], meta: Mapping[str, object]) -> None:
@@ -95,10 +95,11 @@ def write_seed_report(folder: Path, *, scores: Mapping[str, ExtractionScore], me
         "figures": {name: asdict(figure) for name, figure in figures.items()},
         "seeds": {seed: score.to_json() for seed, score in scores.items()},
     }
-    _write_files(folder, content, "seeds", {"title": _title(meta), "meta": meta, "figures": figures, "scores": scores})
+    write_files(folder, content, "seeds", {"title": make_title(meta), "meta": meta, "figures": figures, "scores": scores})
 
 
-def _write_files(folder: Path, content: Mapping[str, Any], template: str, context: Mapping[str, object]) -> None:
+def write_files(folder: Path, content: Mapping[str, Any], template: str, context: Mapping[str, object]) -> None:
+    """Write `report.json` with the content, and the two pages that the template makes of the context."""
     environment = _build_environment()
     write_json(folder / "report.json", content)
     for ending in ("md", "html"):
@@ -154,7 +155,8 @@ def _list_modes(score: ExtractionScore) -> list[tuple[str, str, PRF]]:
     return [(name, about, prf) for (name, about), prf in zip(_MODES.items(), figures, strict=True)]
 
 
-def _title(meta: Mapping[str, object]) -> str:
+def make_title(meta: Mapping[str, object]) -> str:
+    """Run, split and engine."""
     return " · ".join(str(meta[key]) for key in ("run", "split", "engine") if meta.get(key)) or "report"
 
 

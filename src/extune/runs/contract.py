@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from extune.domain.task import Task
 from extune.errors import RunError
 from extune.files import write_json
+from extune.prompts.user_template import PromptTemplate
 
 CONTRACT_VERSION = 1
 
@@ -19,6 +20,7 @@ class Contract(BaseModel):
 
     Attributes:
         format_version, prompt_version: of the code that rendered the training data; other versions are refused.
+        template: the user's own arrangement of the prompt; None: extune's.
         chat_template: the Jinja text that training used, so that a later change of the tokenizer's cannot matter.
         max_input_tokens, max_answer_tokens: budgets in tokens.
         on_too_long, window_overlap: what happens to a text beyond the budget; overlap in characters.
@@ -39,6 +41,7 @@ class Contract(BaseModel):
     format_version: int
     prompt_version: int
     language: str
+    template: PromptTemplate | None = None
     chat_template: str
     max_input_tokens: int
     max_answer_tokens: int

@@ -24,13 +24,14 @@ class SplitProvenance:
         file: as in the recipe; None for examples given in memory.
         sha256: of the file's bytes; None for examples given in memory.
         examples: read, skipped rows not counted.
-        gold_spans: of all examples.
+        gold_spans: of all examples; 0 where the task has no spans.
         encoding: of the file; empty for examples given in memory.
         notes: what the reader had to say.
         skipped: number of rows left out because of `on_bad_row: skip`.
         skipped_rows: `line: reason` of the first 20.
         dropped: ids left out because of `on_too_long: drop`.
         windowed: ids that were cut into windows.
+        shortened: ids whose texts lost their middle.
         open_occurrences: mentions whose place in the text the answer format leaves open.
     """
 
@@ -44,6 +45,7 @@ class SplitProvenance:
     skipped_rows: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     windowed: tuple[str, ...] = ()
+    shortened: tuple[str, ...] = ()
     open_occurrences: int = 0
 
 

@@ -12,8 +12,9 @@ from typing import Literal
 
 from extune.data.checks import count_open_occurrences
 from extune.data.splits import SPLITS, find_split, read_split
-from extune.domain.annotation import Extraction
+from extune.domain.annotation import Answer, Extraction, Fields, Labels
 from extune.domain.example import Example
+from extune.domain.task import ClassificationTask
 from extune.errors import DataError, ExtuneError, FormatError
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
@@ -21,6 +22,12 @@ from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 
 _LISTED_PER_KIND = 5
+_NAMES_AT = {
+    "extraction": "task.types",
+    "record": "task.fields",
+    "classification": "task.label_names",
+    "generation": "task",
+}
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,11 @@ class SplitFacts:
 
     Attributes:
         examples, characters: read.
-        spans: number of gold spans of each type, every type of the task included.
+        spans: number of gold spans of each type, every type of the task included; of a record, examples with a value of each
+            field; of a classification, examples with each label.
         without_spans: examples whose gold is empty.
         open_occurrences: mentions whose place in the text the answer format leaves open.
-        dropped, windowed: examples beyond the token budget, by what the recipe does with them.
+        dropped, windowed, shortened: examples beyond the token budget, by what the recipe does with them.
         longest_tokens: prompt and answer of the longest row together; 0 where nothing could be encoded.
     """
 
@@ -58,6 +66,7 @@ class SplitFacts:
     open_occurrences: int = 0
     dropped: int = 0
     windowed: int = 0
+    shortened: int = 0
     longest_tokens: int = 0
 
 
@@ -120,8 +129,8 @@ class _Checker:
             encoding=result.encoding,
             examples=len(result.examples),
             characters=sum(len(example.text) for example in result.examples),
-            spans=_count_types(self.recipe, result.examples),
-            without_spans=sum(not _gold(example).spans for example in result.examples),
+            spans=_count_names(self.recipe, result.examples),
+            without_spans=sum(not _list_names(example) for example in result.examples),
             skipped=len(result.skipped),
         )
         self.facts[split] = self._encode(facts, result.examples)
@@ -138,7 +147,7 @@ class _Checker:
         counts = self.facts["train"].spans if "train" in self.facts else {}
         unseen = [name for name, count in counts.items() if count == 0]
         if unseen:
-            self._add("warning", "task.types", "no training example has " + ", ".join(unseen))
+            self._add("warning", _NAMES_AT[self.recipe.task.kind], "no training example has " + ", ".join(unseen))
         if "train" not in self.facts and self.recipe.data.train is None:
             self._add("warning", "data.train", "is not set: there is nothing to train on")
 
@@ -161,6 +170,7 @@ class _Checker:
             open_occurrences=open_occurrences,
             dropped=len(report.dropped),
             windowed=len(report.windowed),
+            shortened=len(report.shortened),
             longest_tokens=longest,
         )
 
@@ -175,15 +185,24 @@ class _Checker:
         self.findings.append(Finding(severity, where, what))
 
 
-def _gold(example: Example) -> Extraction:
-    return example.gold if isinstance(example.gold, Extraction) else Extraction()
+def _list_names(example: Example) -> list[str]:
+    """Types, fields or labels that the gold has; of a free answer one empty name, where there is one."""
+    gold = example.gold
+    if isinstance(gold, Extraction):
+        return [span.type for span in gold.spans]
+    if isinstance(gold, Fields):
+        return [name for name, value in gold.values.items() if value]
+    if isinstance(gold, Labels):
+        return list(gold.names)
+    return [""] if isinstance(gold, Answer) and gold.text else []
 
 
 def _name(example: Example) -> str:
     return str(example.source) if example.source else f"example {example.id}"
 
 
-def _count_types(recipe: Recipe, examples: Sequence[Example]) -> dict[str, int]:
-    found = Counter(span.type for example in examples for span in _gold(example).spans)
-    names = getattr(recipe.task, "names", ())
+def _count_names(recipe: Recipe, examples: Sequence[Example]) -> dict[str, int]:
+    """How often each name of the task occurs; of a classification with candidates per row, each label that occurs."""
+    found = Counter(name for example in examples for name in _list_names(example))
+    names = recipe.task.names or (sorted(found) if isinstance(recipe.task, ClassificationTask) else ())
     return {name: found[name] for name in names}

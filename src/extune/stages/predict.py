@@ -87,7 +87,7 @@ def predict_file(predictor: Predictor, source: Path, out: Path, progress: Callab
     examples = iter_unlabelled(source)
     rows = problem_rows = 0
     started = perf_counter()
-    with PredictionWriter(out) as writer:
+    with PredictionWriter(out, predictor.encoder.task.kind) as writer:
         kept = len(writer.done)
         _skip(examples, writer.done, source, out)
         waiting: list[Example] = []

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from extune.data.readers import read_examples
 from extune.data.writers import read_predictions
-from extune.domain.annotation import Extraction
+from extune.domain.task import ExtractionTask
 from extune.errors import RunError
-from extune.evaluation.metrics import ExtractionScore, score_extraction
-from extune.reporting.page import write_report, write_seed_report
+from extune.evaluation.generation_metrics import TargetLoss
+from extune.evaluation.score import Score
+from extune.evaluation.scoring import score_predictions
+from extune.reporting.reports import write_score_report, write_score_seed_report
 from extune.runs.run_dir import RunDir, read_json
 
 
@@ -26,24 +28,28 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
     folders = [one.scores(split, engine) for one in runs]
     if folder.seed_runs():
         together = folder.scores(split, engine)
-        write_seed_report(together, scores=scores, meta=_read_meta(together))
+        write_score_seed_report(together, scores=scores, meta=_read_meta(together))
         folders.append(together)
     return tuple(folders)
 
 
-def _write_again(run: RunDir, folder: Path) -> ExtractionScore:
+def _write_again(run: RunDir, folder: Path) -> Score:
     meta = _read_meta(folder)
-    examples = read_examples(folder / "gold.jsonl", reader="spans").examples
+    task = run.contract().task
+    reader = "spans" if isinstance(task, ExtractionTask) else "annotated"
+    examples = read_examples(folder / "gold.jsonl", reader=reader).examples
     predictions = read_predictions(folder / "predictions.jsonl")
-    score = score_extraction(
-        {example.id: example.gold for example in examples if isinstance(example.gold, Extraction)},
-        {key: one.annotation for key, one in predictions.items() if isinstance(one.annotation, Extraction)},
-        tuple(getattr(run.contract().task, "names", ())),
-        {key: one.problems for key, one in predictions.items()},
-    )
+    score = score_predictions(task, examples, list(predictions.values()), loss=_read_loss(folder))
     documents = [(example, predictions[example.id]) for example in examples]
-    write_report(folder, score=score, meta=meta, documents=documents)
+    write_score_report(folder, score=score, meta=meta, documents=documents)
     return score
+
+
+def _read_loss(folder: Path) -> TargetLoss | None:
+    """The loss that only the model knew, from the report that is written again; None where there is none."""
+    score = read_json(folder / "report.json").get("score")
+    loss = score.get("target_loss") if isinstance(score, dict) else None
+    return TargetLoss(float(loss["total"]), int(loss["tokens"])) if isinstance(loss, dict) else None
 
 
 def _read_meta(folder: Path) -> dict[str, object]:

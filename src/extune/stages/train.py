@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from peft import PeftModel
 from rich.console import Console
 from transformers import PreTrainedModel, set_seed
@@ -21,7 +20,7 @@ from extune.data.splits import find_split, read_split
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.errors import RunError
-from extune.evaluation.metrics import score_extraction
+from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
 from extune.models.adapters import add_adapter
 from extune.models.base_model import choose_device, hash_base, load_base, load_tokenizer, resolve_base
@@ -35,13 +34,11 @@ from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
 from extune.runs.run_dir import RunDir
 from extune.tokens.encode import EncodedRow, Encoder
-from extune.training.batches import BatchCollator, target_losses
+from extune.training.losses import sum_target_losses
 from extune.training.precision import choose_precision
-from extune.training.preflight import to_device
 from extune.training.trainer import ScoreDev, TrainingSetup, train_model
 
 _RUNS = Path("runs")
-_LOSS_TOKENS = 4096  # of one batch when only the dev loss is computed
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,8 @@ def _train_once(
     score_dev = None
     if "dev" in splits:
         score_dev = _build_score_dev(recipe, model, contract, encoders["dev"], splits["dev"].examples)
-    setup = TrainingSetup(recipe.training, recipe.selection, precision.autocast)
+    selection = recipe.selection.model_copy(update={"metric": recipe.metric})
+    setup = TrainingSetup(recipe.training, selection, precision.autocast)
     write_text(run.recipe_file, dump_recipe(recipe))
     try:
         result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
@@ -181,26 +179,18 @@ def _build_score_dev(
 ) -> ScoreDev:
     """What training calls to know how good the model is: the same predictor and the same score as afterwards."""
     chosen = examples[: recipe.selection.dev_limit]
-    gold = {example.id: example.gold for example in chosen if isinstance(example.gold, Extraction)}
+    for example in chosen:
+        require_gold(recipe.task, example)  # before the first step
     predictor = build_predictor(model, encoder.tokenizer, contract)
 
     def score() -> dict[str, float]:
-        if recipe.selection.metric == "loss":
-            return {"loss": _mean_loss(model, [row for example in chosen for row in predictor.encoder.encode_rows(example)])}
-        predictions = {prediction.example_id: prediction for prediction in predictor.predict_many(chosen)}
-        found = {key: one.annotation for key, one in predictions.items() if isinstance(one.annotation, Extraction)}
-        problems = {key: one.problems for key, one in predictions.items()}
-        micro = score_extraction(gold, found, encoder.task.names, problems, resamples=0).micro
-        return {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+        if recipe.metric == "loss":
+            rows = [row for example in chosen for row in predictor.encoder.encode_rows(example)]
+            loss = sum_target_losses(model, rows)
+            return {"loss": loss.total / loss.tokens}
+        return score_predictions(recipe.task, chosen, list(predictor.predict_many(chosen)), resamples=0).dev_figures()
 
     return score
-
-
-def _mean_loss(model: PreTrainedModel | PeftModel, rows: Sequence[EncodedRow]) -> float:
-    """Cross-entropy per target token, in nats."""
-    packs = BatchCollator(packing=False, max_tokens=_LOSS_TOKENS).packs(rows)
-    losses = [target_losses(model, to_device(pack, model.device)) for pack in packs]
-    return float(torch.cat(losses).mean())
 
 
 def _read(recipe: Recipe, name: str, given: Sequence[Example] | None) -> _Split | None:
@@ -237,6 +227,7 @@ def _describe(split: _Split, encoder: Encoder) -> SplitProvenance:
         skipped_rows=() if result is None else list_skips([(row.line, row.reason) for row in result.skipped]),
         dropped=report.dropped,
         windowed=report.windowed,
+        shortened=report.shortened,
         open_occurrences=sum(
             count_open_occurrences(encoder.task, encoder.answer_format, example) for example in split.examples
         ),

@@ -15,6 +15,7 @@ from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.evaluation.baselines import Gazetteer
 from extune.evaluation.metrics import ExtractionScore, score_extraction
+from extune.evaluation.score import Score
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
@@ -65,7 +66,7 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     recipe = load_recipe(RECIPE)
     run = train(recipe, out, resume=True, console=console)
     examples = read_split(recipe.data, "test", recipe.task).examples
-    untrained = score_examples(open_untrained(recipe, recipe.base.model), examples).score
+    untrained = _require_spans(score_examples(open_untrained(recipe, recipe.base.model), examples).score)
     predictor = load_predictor(run.path)
     types = predictor.encoder.task.names
     gazetteer = _score_gazetteer(read_split(recipe.data, "train", recipe.task).examples, examples, types)
@@ -80,7 +81,7 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
         dev_f1=training["best_score"],
         untrained=untrained,
         gazetteer=gazetteer,
-        trained=scored.score,
+        trained=_require_spans(scored.score),
         shown=tuple(
             (example.text, prediction.annotation)
             for example, prediction in zip(examples[:_SHOWN], scored.predictions, strict=False)
@@ -90,6 +91,12 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
         seconds=training["seconds"],
         report=folder / "report.html",
     )
+
+
+def _require_spans(score: Score) -> ExtractionScore:
+    if not isinstance(score, ExtractionScore):
+        raise TypeError("the demo extracts")
+    return score
 
 
 def _score_gazetteer(train_examples: tuple[Example, ...], test: tuple[Example, ...], types: tuple[str, ...]) -> ExtractionScore:

@@ -1,29 +1,31 @@
 """The one place where messages become token ids.
 
 In: examples and a contract. Out: `Prompt`s for engines and `EncodedRow`s for training, from the same rendering.
-It knows nothing about batches, models and files. What does not fit is an error, dropped or windowed, never cut.
+It knows nothing about batches, models and files. What does not fit is an
+error, dropped, windowed or visibly shortened; answers are never cut.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from extune.domain.annotation import Extraction
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
 from extune.domain.example import Example
 from extune.domain.prompt import Message, Prompt
-from extune.domain.task import ExtractionTask
+from extune.domain.task import ClassificationTask, Task
 from extune.errors import DataError, ModelError, RecipeError
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
 from extune.prompts.messages import render_messages
 from extune.prompts.templates import choose_template
 from extune.runs.contract import Contract
+from extune.tokens.lengths import LengthReport, Lengths, refuse, where_is
 
 # Some templates print today's date; a prompt that changes overnight would differ from the one that was trained.
 _FIXED_DATE = datetime(2024, 7, 26)
@@ -46,7 +48,15 @@ class Window(Protocol):
 
 
 SplitWindows = Callable[[str, Callable[[str], bool], int], Sequence[Window]]
-AssignGold = Callable[[Example, Sequence[Any]], Sequence[Extraction]]  # takes what its SplitWindows made
+AssignGold = Callable[[Example, Sequence[Any]], Sequence[Annotation]]  # takes what its SplitWindows made
+Shorten = Callable[[str, Callable[[str], bool]], str | None]
+
+_GOLD: Mapping[str, tuple[type[Annotation], str]] = {
+    "extraction": (Extraction, "spans"),
+    "record": (Fields, "fields"),
+    "classification": (Labels, "labels"),
+    "generation": (Answer, "answer"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,6 @@ class EncodedRow:
     offset: int = 0
 
 
-@dataclass(frozen=True)
-class LengthReport:
-    """What became of the examples; ids are the examples'."""
-
-    kept: int = 0
-    dropped: tuple[str, ...] = ()
-    windowed: tuple[str, ...] = ()
-
-
 class Encoder:
     """Encodes examples as one contract says.
 
@@ -81,7 +82,8 @@ class Encoder:
         tokenizer: the one that the contract's hash was made of.
         contract: everything else.
         split_windows: cuts a text into windows that fit; needed where `on_too_long` is `window`.
-        assign_gold: gives each window its spans; needed for training where `on_too_long` is `window`.
+        assign_gold: gives each window its gold; needed for training where `on_too_long` is `window`.
+        shorten: the text without its middle, so that it fits, or None; needed where `on_too_long` is `shorten`.
     """
 
     def __init__(
@@ -90,41 +92,60 @@ class Encoder:
         contract: Contract,
         split_windows: SplitWindows | None = None,
         assign_gold: AssignGold | None = None,
+        shorten: Shorten | None = None,
     ) -> None:
-        if not isinstance(contract.task, ExtractionTask):
-            raise RecipeError(
-                f"task kind {contract.task.kind!r} is not supported yet", where="task.kind", expected="extraction"
-            )
         self.tokenizer = tokenizer
         self.contract = contract
-        self.task = contract.task
+        self.task: Task = contract.task
         self.answer_format = build_format(contract.format)
-        self._kept = 0
-        self._dropped: list[str] = []
-        self._windowed: list[str] = []
+        self._lengths = Lengths(contract)
         self._split_windows = split_windows
         self._assign_gold = assign_gold
+        self._shorten = shorten
 
     @property
     def length_report(self) -> LengthReport:
         """What became of the examples so far, each counted as often as it was encoded."""
-        return LengthReport(self._kept, tuple(self._dropped), tuple(self._windowed))
+        return self._lengths.report
+
+    def task_of(self, example: Example) -> Task:
+        """The task as this example asks it: a classification is narrowed to the example's candidates.
+
+        Raises:
+            DataError: neither the task nor the example names labels.
+        """
+        if not isinstance(self.task, ClassificationTask):
+            return self.task
+        if example.candidates:
+            return self.task.narrow(example.candidates)
+        if self.task.label_names:
+            return self.task
+        raise DataError(
+            f"example {example.id!r} has no candidates, and task.label_names is empty",
+            where=where_is(example),
+            expected="labels to choose from",
+            fix='write "candidates": ["...", "..."] into the row, or set task.label_names',
+        )
 
     def encode_prompts(self, example: Example) -> tuple[Prompt, ...]:
         """One prompt, one per window, or none where the example is dropped.
 
         Raises:
             DataError: the text does not fit, and the contract's `on_too_long` is `error`.
+            RecipeError: a template ignores a part of the example that is not empty.
         """
         ids = self._prompt_ids(example, example.text)
-        if len(ids) <= self.contract.max_input_tokens:
-            self._kept += 1
+        too_long = self._lengths.find_excess(len(ids))
+        if too_long is None:
+            self._lengths.count(example, "keep")
             return (self._prompt(example, example.text, 0, ids),)
-        too_long = f"the prompt has {len(ids)} tokens, max_input_tokens is {self.contract.max_input_tokens}"
-        if self._drops(example, too_long, "max_input_tokens"):
+        if self._lengths.drops(example, too_long):
             return ()
+        if self.contract.on_too_long == "shorten":
+            text = self._shortened(example)
+            return (self._prompt(example, text, 0, self._prompt_ids(example, text)),)
         windows = self._windows(example, len(example.text))
-        self._windowed.append(example.id)
+        self._lengths.count(example, "window")
         pieces = [(example.text[window.start : window.end], window.start) for window in windows]
         return tuple(self._prompt(example, text, start, self._prompt_ids(example, text)) for text, start in pieces)
 
@@ -134,18 +155,39 @@ class Encoder:
         Raises:
             DataError: no gold, or it does not fit and the contract's `on_too_long` is `error`.
             FormatError: the answer format cannot hold the gold annotation.
+            RecipeError: a template ignores a part of the example that is not empty.
         """
         gold = self._require_gold(example)
         row = self._row(example, example.text, 0, gold)
         too_long = self._too_long(row)
         if too_long is None:
-            self._kept += 1
+            self._lengths.count(example, "keep")
             return (row,)
-        if self._drops(example, too_long, "max_input_tokens or prompt.max_answer_tokens"):
+        if self._lengths.drops(example, too_long, "max_input_tokens or prompt.max_answer_tokens"):
             return ()
+        if self.contract.on_too_long == "shorten":
+            return (self._shortened_row(example, row, gold),)
         rows = self._window_rows(example)
-        self._windowed.append(example.id)
+        self._lengths.count(example, "window")
         return rows
+
+    def _shortened_row(self, example: Example, row: EncodedRow, gold: Annotation) -> EncodedRow:
+        """The row of the shortened text; an answer beyond its budget is an error, it is never cut."""
+        answer_too_long = self._lengths.find_excess(0, len(row.ids) - row.prompt_length)
+        if answer_too_long:
+            raise refuse(example, answer_too_long, "max_answer_tokens")
+        return self._row(example, self._shortened(example), 0, gold)
+
+    def _shortened(self, example: Example) -> str:
+        """The text without its middle; the example is counted."""
+        if self._shorten is None:
+            raise ValueError("on_too_long=shorten needs shorten")
+        budget = self.contract.max_input_tokens
+        text = self._shorten(example.text, lambda text: len(self._prompt_ids(example, text)) <= budget)
+        if text is None:
+            raise self._lengths.no_room(example)
+        self._lengths.count(example, "shorten")
+        return text
 
     def _window_rows(self, example: Example) -> tuple[EncodedRow, ...]:
         """Windows whose prompt and answer fit: shorter ones are tried as long as an answer is too long."""
@@ -172,13 +214,7 @@ class Encoder:
             return len(text) <= limit and len(self._prompt_ids(example, text)) <= budget
 
         if not fits(example.text[:1]):
-            raise DataError(
-                f"{self._name(example)}: no window fits into max_input_tokens {budget} and "
-                f"max_answer_tokens {self.contract.max_answer_tokens}",
-                where=_where(example),
-                expected="budgets that hold the instruction, some text and its answer",
-                fix="raise prompt.max_input_tokens or prompt.max_answer_tokens",
-            )
+            raise self._lengths.no_room(example)
         return self._split_windows(example.text, fits, overlap)
 
     def _prompt_ids(self, example: Example, text: str) -> tuple[int, ...]:
@@ -186,55 +222,40 @@ class Encoder:
 
     def _messages(self, example: Example, text: str) -> tuple[Message, ...]:
         return render_messages(
-            self.task, self.answer_format, text, language=self.contract.language, instruction=example.instruction
+            self.task_of(example),
+            self.answer_format,
+            text,
+            language=self.contract.language,
+            instruction=example.instruction,
+            history=example.history,
+            template=self.contract.template,
         )
 
     def _prompt(self, example: Example, text: str, offset: int, ids: tuple[int, ...]) -> Prompt:
-        grammar = self.answer_format.render_grammar(self.task, text) if self.contract.constrain else None
+        grammar = self.answer_format.render_grammar(self.task_of(example), text) if self.contract.constrain else None
         return Prompt(example.id, self._messages(example, text), ids, text, offset, grammar)
 
-    def _row(self, example: Example, text: str, offset: int, gold: Extraction) -> EncodedRow:
-        require_representable(self.answer_format, self.task, text, gold, _where(example))
+    def _row(self, example: Example, text: str, offset: int, gold: Annotation) -> EncodedRow:
+        task = self.task_of(example)
+        require_representable(self.answer_format, task, text, gold, where_is(example))
         prompt = self._prompt_ids(example, text)
-        target = self.answer_format.render_target(self.task, text, gold)
+        target = self.answer_format.render_target(task, text, gold)
         answer = (*encode_text(self.tokenizer, target), self.contract.stop_token_ids[0])
         return EncodedRow(example.id, prompt + answer, len(prompt), text, offset)
 
     def _too_long(self, row: EncodedRow) -> str | None:
-        answer_length = len(row.ids) - row.prompt_length
-        if row.prompt_length > self.contract.max_input_tokens:
-            return f"the prompt has {row.prompt_length} tokens, max_input_tokens is {self.contract.max_input_tokens}"
-        if answer_length > self.contract.max_answer_tokens:
-            return f"the answer has {answer_length} tokens, max_answer_tokens is {self.contract.max_answer_tokens}"
-        return None
+        return self._lengths.find_excess(row.prompt_length, len(row.ids) - row.prompt_length)
 
-    def _drops(self, example: Example, reason: str, budget: str) -> bool:
-        """True where the example is dropped, False where it is to be windowed."""
-        if self.contract.on_too_long == "error":
-            raise DataError(
-                f"{self._name(example)}: {reason}",
-                where=_where(example),
-                expected="texts and answers within the budgets; nothing is ever cut off",
-                fix=f"raise prompt.{budget}, or set data.on_too_long to window or drop",
-            )
-        if self.contract.on_too_long == "drop":
-            self._dropped.append(example.id)
-            return True
-        return False
-
-    def _require_gold(self, example: Example) -> Extraction:
-        if isinstance(example.gold, Extraction):
+    def _require_gold(self, example: Example) -> Annotation:
+        kind, called = _GOLD[self.task.kind]
+        if isinstance(example.gold, kind):
             return example.gold
         raise DataError(
-            f"{self._name(example)} has no gold spans",
-            where=_where(example),
+            f"example {example.id!r} has no gold {called}",
+            where=where_is(example),
             expected="a gold annotation for every training example (an empty one where there is nothing to find)",
-            fix="add the spans, or leave the example out of the training file",
+            fix=f"add the {called}, or leave the example out of the training file",
         )
-
-    @staticmethod
-    def _name(example: Example) -> str:
-        return f"example {example.id!r}"
 
 
 def render_template(
@@ -368,7 +389,3 @@ def _require_complete(rendered: str, messages: Sequence[Message], text: str) -> 
                 expected="a template that writes every message unchanged",
                 fix="correct chat_template.jinja in the base's folder",
             )
-
-
-def _where(example: Example) -> str:
-    return str(example.source) if example.source is not None else f"example {example.id!r}"

@@ -62,6 +62,11 @@ class TrainingSetup:
     autocast: bool = False
     max_pack_tokens: int | None = None
 
+    @property
+    def metric(self) -> str:
+        """Which figure of `score_dev` chooses the checkpoint; F1 where nobody chose."""
+        return self.selection.metric or "f1"
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -277,8 +282,8 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
         save_steps=every,
         save_total_limit=selection.save_total_limit + (1 if scored else 0),
         load_best_model_at_end=scored,
-        metric_for_best_model=f"eval_{selection.metric}",
-        greater_is_better=selection.metric != "loss",
+        metric_for_best_model=f"eval_{setup.metric}",
+        greater_is_better=setup.metric != "loss",
         restore_callback_states_from_checkpoint=True,  # patience goes on counting after a resume
         report_to="none",
         disable_tqdm=True,

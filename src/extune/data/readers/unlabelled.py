@@ -1,8 +1,9 @@
 """Texts without annotation, the input of `extune predict`, one at a time.
 
-In: `.jsonl` with "text" and optionally "id", `.csv` with a column `text` and optionally `id`, `.txt` with a text on each line.
-Out: examples without gold. The file is read while it is used, so it may be larger than memory. Rows are numbered where they
-have no id; a blank line of a `.txt` is an example with an empty text, so that numbers are line numbers.
+In: `.jsonl` with "text" and optionally "id", "instruction", "candidates" and "history", `.csv` with a column `text` and
+optionally `id`, `.txt` with a text on each line. Out: examples without gold. The file is read while it is used, so it may be
+larger than memory. Rows are numbered where they have no id; a blank line of a `.txt` is an example with an empty text, so that
+numbers are line numbers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from extune.data.readers.annotated import parse_context
 from extune.data.readers.base import RowError, require_text
 from extune.data.readers.spans import parse_id, parse_object
 from extune.domain.example import Example, Source
@@ -52,11 +54,7 @@ def _iter_jsonl(file: TextIO, path: Path) -> Iterator[Example]:
         if not line.strip():
             continue
         source = Source(str(path), number)
-        row = parse_object(line, source)
-        if "text" not in row:
-            raise RowError("key 'text' is missing", source=source, expected='{"text": "..."}', fix="add it")
-        example_id = parse_id(row, f"{path.stem}-{len(lines_by_id) + 1}", lines_by_id, source)
-        yield Example(example_id, require_text(row["text"], source), source=source)
+        yield parse_context(parse_object(line, source), f"{path.stem}-{len(lines_by_id) + 1}", lines_by_id, source)
 
 
 def _iter_csv(file: TextIO, path: Path) -> Iterator[Example]:

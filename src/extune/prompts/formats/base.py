@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from extune.domain.annotation import Extraction
+from extune.domain.annotation import Annotation, Extraction
 from extune.domain.prediction import Problem, ProblemKind
-from extune.domain.task import ExtractionTask
+from extune.domain.task import ExtractionTask, Task
 from extune.errors import FormatError
 
 QUOTED_CHARACTERS = 80
 
+_OTHER_FORMAT = "prompt.format=lines holds every set of spans; prompt.format=inline holds nested ones with positions"
+_REPAIRS = {
+    "fields": "correct the value, or the field in task.fields",
+    "choice": "correct the label, or add it to task.label_names or to the row's candidates",
+    "answer": "write the answer, or leave the row out",
+    "choices": "correct the labels, or add them to task.label_names or to the row's candidates",
+}
+
+TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
+GoldT_contra = TypeVar("GoldT_contra", contravariant=True)
+
 
 @dataclass(frozen=True)
 class ParsedItem:
-    """One mention that a completion contains.
+    """One mention, field value, label or answer that a completion contains.
 
     Attributes:
-        type: type name, unescaped; always one of the task's.
-        text: the mention, unescaped; never empty.
+        type: name of the type, field or label, unescaped; always one of the task's; empty for a free answer.
+        text: the mention or value, unescaped; never empty.
         completion_start: where the mention (escapes included) begins in the completion, in characters.
         completion_end: exclusive.
         source_start: where the mention begins in the text, for formats that store positions; else None.
@@ -34,14 +45,17 @@ class ParsedItem:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Mentions in the order of the completion, and what could not be read."""
+    """Items in the order of the completion, and what could not be read."""
 
     items: tuple[ParsedItem, ...]
     problems: tuple[Problem, ...] = ()
 
 
-class AnswerFormat(Protocol):
-    """One syntax for answers. Implementations are stateless; `version` changes with any change of the syntax."""
+class AnswerFormat(Protocol[TaskT_contra, GoldT_contra]):
+    """One syntax for the answers of one kind of task.
+
+    Implementations are stateless; `version` changes with any change of the syntax.
+    """
 
     @property
     def name(self) -> str:
@@ -54,20 +68,25 @@ class AnswerFormat(Protocol):
     def describe(self, language: str) -> str:
         """The line(s) of the prompt that tell the model the syntax; `language` is `zh` or `en`."""
 
-    def find_unrepresentable(self, task: ExtractionTask, text: str, gold: Extraction) -> str | None:
+    def find_unrepresentable(self, task: TaskT_contra, text: str, gold: GoldT_contra) -> str | None:
         """Why this format cannot hold `gold`, or None where it can."""
 
-    def render_target(self, task: ExtractionTask, text: str, gold: Extraction) -> str:
+    def render_target(self, task: TaskT_contra, text: str, gold: GoldT_contra) -> str:
         """The answer to learn. Call `require_representable` before."""
 
-    def parse_completion(self, task: ExtractionTask, text: str, completion: str) -> Parsed:
+    def parse_completion(self, task: TaskT_contra, text: str, completion: str) -> Parsed:
         """Read any string; never raises. What cannot be read becomes a problem."""
 
-    def render_grammar(self, task: ExtractionTask, text: str) -> str:
+    def render_grammar(self, task: TaskT_contra, text: str) -> str | None:
         """Grammar (llguidance, Lark syntax) of completions that parse without problem and whose mentions are verbatim.
 
-        It allows every gold target, in the format's own order; a format documents where it allows less or more.
+        None where any text is an answer. It allows every gold target, in the format's own order; a format documents where it
+        allows less or more.
         """
+
+
+AnyFormat: TypeAlias = AnswerFormat[Any, Any]
+"""A format whose kind is known only when the program runs; `build_format` gives these."""
 
 
 def make_problem(kind: ProblemKind, piece: str) -> Problem:
@@ -87,7 +106,7 @@ def find_foreign(task: ExtractionTask, text: str, gold: Extraction) -> str | Non
     return None
 
 
-def require_representable(answer_format: AnswerFormat, task: ExtractionTask, text: str, gold: Extraction, where: str) -> None:
+def require_representable(answer_format: AnyFormat, task: Task, text: str, gold: Annotation, where: str) -> None:
     """Raise a FormatError that says why `answer_format` cannot hold `gold`."""
     reason = answer_format.find_unrepresentable(task, text, gold)
     if reason is not None:
@@ -95,5 +114,5 @@ def require_representable(answer_format: AnswerFormat, task: ExtractionTask, tex
             f"answer format {answer_format.name!r} cannot hold this annotation: {reason}",
             where=where,
             expected="an annotation that survives render and parse",
-            fix="prompt.format=lines holds every set of spans; prompt.format=inline holds nested ones with positions",
+            fix=_REPAIRS.get(answer_format.name, _OTHER_FORMAT),
         )

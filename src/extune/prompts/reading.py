@@ -1,0 +1,57 @@
+"""A completion becomes an annotation with problems, whatever the kind of the task.
+
+In: a task, its answer format, a text and what the model wrote. Out: the annotation, and all that is wrong with the answer.
+Nothing raises here and nothing is lost: what cannot be read is a problem. It knows no model and no score.
+"""
+
+from __future__ import annotations
+
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
+from extune.domain.prediction import Problem, ProblemKind
+from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask, Task
+from extune.prompts.alignment import read_extraction
+from extune.prompts.formats.base import AnyFormat, Parsed, make_problem
+
+
+def read_completion(task: Task, answer_format: AnyFormat, text: str, completion: str) -> tuple[Annotation, tuple[Problem, ...]]:
+    """What a completion says, and what is wrong with it.
+
+    Args:
+        task: of a classification with candidates, narrowed to those of the example.
+        answer_format: one of the task's.
+        text: that was asked about.
+        completion: any string.
+    """
+    if isinstance(task, ExtractionTask):
+        return read_extraction(task, answer_format, text, completion)
+    parsed = answer_format.parse_completion(task, text, completion)
+    if isinstance(task, RecordTask):
+        return _assemble_fields(task, text, parsed)
+    if isinstance(task, ClassificationTask):
+        return Labels(tuple(item.type for item in parsed.items)), parsed.problems
+    return Answer("".join(item.text for item in parsed.items)), parsed.problems
+
+
+def empty_annotation(task: Task) -> Annotation:
+    """What is predicted where the model was not asked."""
+    if isinstance(task, ExtractionTask):
+        return Extraction()
+    if isinstance(task, RecordTask):
+        return Fields({})
+    return Labels(()) if isinstance(task, ClassificationTask) else Answer("")
+
+
+def _assemble_fields(task: RecordTask, text: str, parsed: Parsed) -> tuple[Fields, tuple[Problem, ...]]:
+    """Pieces of verbatim fields are listed, also those that the text lacks; of other fields the first value counts."""
+    values: dict[str, str | tuple[str, ...]] = {}
+    problems = list(parsed.problems)
+    for item in parsed.items:
+        if task.fields[item.type].kind == "verbatim":
+            values[item.type] = (*values.get(item.type, ()), item.text)
+            if item.text not in text:
+                problems.append(make_problem(ProblemKind.UNGROUNDED, item.text))
+        elif item.type in values:
+            problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
+        else:
+            values[item.type] = item.text
+    return Fields(values), tuple(problems)
