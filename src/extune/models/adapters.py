@@ -27,7 +27,7 @@ from peft import (
 from peft.utils import TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from extune.errors import RecipeError, RunError
 from extune.recipe.adapters import (
@@ -65,13 +65,10 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection) -> PreTrainedMo
     except ValueError as error:
         if not isinstance(section, LoraAdapter | QloraAdapter | Ia3Adapter):
             raise
-        linear = sorted(
-            {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-        )
         raise RecipeError(
             f"target_modules {section.target_modules!r} match nothing in this base",
             where="adapter.target_modules",
-            expected="all-linear, or some of " + ", ".join(linear),
+            expected="all-linear, or some of " + ", ".join(_linear_names(model)),
             fix="adapter.target_modules=all-linear",
         ) from error
 
@@ -89,11 +86,13 @@ def _build_config(model: PreTrainedModel, section: AdapterSection) -> PeftConfig
                 use_dora=section.use_dora,
             )
         case Ia3Adapter():
-            known = model.config.model_type in TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
+            # peft writes all-linear out as names and then wants those that are scaled at their input among them
+            targets = _linear_names(model) if section.target_modules == "all-linear" else _names(section.target_modules)
+            at_input = TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING.get(model.config.model_type, ())
             return IA3Config(
                 task_type=TaskType.CAUSAL_LM,
-                target_modules=_names(section.target_modules),
-                feedforward_modules=None if known else [],  # None is peft's choice: these are scaled at their input
+                target_modules=targets,
+                feedforward_modules=[name for name in at_input if name in targets],
             )
         case PrefixTuningAdapter():
             return PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=section.num_virtual_tokens)
@@ -111,6 +110,13 @@ def _build_config(model: PreTrainedModel, section: AdapterSection) -> PeftConfig
                 encoder_hidden_size=section.encoder_hidden_size,
             )
     raise TypeError(f"no adapter for {type(section).__name__}")
+
+
+def _linear_names(model: PreTrainedModel) -> list[str]:
+    """Last parts of the names of all linear layers but the one that writes logits, sorted."""
+    head = model.get_output_embeddings()
+    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear) and part is not head]
+    return sorted({name.rsplit(".", 1)[-1] for name in linear})
 
 
 def _names(targets: str | tuple[str, ...]) -> str | list[str]:
@@ -208,9 +214,28 @@ def load_prompt_encoder(model: PreTrainedModel | PeftModel, folder: Path) -> Non
         raise _unreadable(folder / _PROMPT_ENCODER, error) from error
 
 
+def count_virtual_tokens(model: PreTrainedModel | PeftModel) -> int:
+    """Learned tokens that stand before every prompt; 0 for methods that change weights."""
+    if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
+        return int(model.active_peft_config.num_virtual_tokens)
+    return 0
+
+
+def fill_cache_with_virtual_tokens(model: PeftModel) -> DynamicCache:
+    """The keys and values of the learned tokens, from which the bare base (`model.get_base_model()`) goes on."""
+    prompt = model.get_prompt(batch_size=1)
+    if isinstance(prompt, DynamicCache):  # prefix tuning learns keys and values themselves
+        return prompt
+    base = model.get_base_model()
+    cache = DynamicCache(config=base.config)
+    embeddings = prompt.to(base.get_input_embeddings().weight.dtype)
+    base(inputs_embeds=embeddings, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
 def _prompt_encoder(model: PreTrainedModel | PeftModel) -> PromptEncoder | None:
     """The network of p_tuning; None for any other method."""
-    if not isinstance(model, PeftModel) or not model.active_peft_config.is_prompt_learning:
+    if not count_virtual_tokens(model):
         return None
     encoder = model.prompt_encoder[model.active_adapter]
     return encoder if isinstance(encoder, PromptEncoder) else None
