@@ -3,7 +3,7 @@
 In: prompts' ids. Out: completions in the same order. It knows nothing about tasks, formats and where weights come from.
 The keys and values of the tokens with which all prompts of a call begin are computed once; batches are left-padded
 after that prefix, sorted by length, and give up answers that are finished. All of it is exact: it only saves work.
-Learned virtual tokens (prompt, prefix and p-tuning) are the beginning of that prefix: the base goes on behind their keys and values.
+Learned virtual tokens (prompt, prefix and p-tuning) begin that prefix: the base goes on behind their keys and values.
 Shapes: B answers, P prefix tokens, virtual ones included, T tokens of the longest rest, V vocabulary.
 """
 

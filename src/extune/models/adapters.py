@@ -153,7 +153,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, trainable: bool = Fals
 
 
 def continue_adapter(model: PreTrainedModel, section: AdapterSection, folder: Path) -> PeftModel:
-    """The base with the adapter in `folder` on it, trainable; what does not change the function, such as dropout, is the section's.
+    """The base with the adapter in `folder` on it, trainable; what leaves the function as it is, dropout, is the section's.
 
     Raises:
         RunError: a file is missing or corrupted.

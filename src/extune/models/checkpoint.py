@@ -27,6 +27,8 @@ from extune.models.base_model import (
 )
 from extune.runs.contract import Contract
 
+_SHARD = "4GB"  # of one file of whole weights: what older file systems and hubs still take
+
 
 def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
     """Write what was trained into the run and say where: `adapter` (PEFT layout) or `model` (Hugging Face layout)."""
@@ -34,19 +36,19 @@ def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
         config = model.peft_config["default"]
         if Path(str(config.base_model_name_or_path)) == resolve_base(EMBEDDED):
             config.base_model_name_or_path = EMBEDDED  # the folder of this machine's installation means nothing elsewhere
-        with _complete_folder(run / "adapter") as folder:
+        with complete_folder(run / "adapter") as folder:
             model.save_pretrained(folder, save_embedding_layers=False)
             save_prompt_encoder(model, folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return "adapter"
-    with _complete_folder(run / "model") as folder:
-        model.save_pretrained(folder)
+    with complete_folder(run / "model") as folder:
+        model.save_pretrained(folder, max_shard_size=_SHARD)
     return "model"
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, run: Path) -> None:
     """Write the tokenizer into `run/tokenizer`, and beside whole weights, which are then a base for anyone."""
-    with _complete_folder(run / "tokenizer") as folder:
+    with complete_folder(run / "tokenizer") as folder:
         tokenizer.save_pretrained(folder)
     if (run / "model").is_dir():
         tokenizer.save_pretrained(run / "model")
@@ -155,7 +157,7 @@ def _as_run_error() -> Iterator[None]:
 
 
 @contextmanager
-def _complete_folder(folder: Path) -> Iterator[Path]:
+def complete_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` on success and is removed on error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

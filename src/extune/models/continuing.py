@@ -1,6 +1,6 @@
-"""A training that goes on from an earlier run's weights. In: that run, the new recipe and contract. Out: a model ready to train.
+"""A training that goes on from an earlier run's weights. In: that run, the new recipe and contract. Out: a model to train.
 
-The new run needs its base and nothing of the earlier one: an adapter goes on as the same adapter, whole weights as whole weights.
+The new run needs its base and nothing of the earlier one: an adapter goes on as the same adapter, whole weights as such.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def start_model(
     require_unchanged(earlier.path, before)
     if section.writes_model:
         return add_adapter(load_base(earlier.path / "model", contract.dtype, device), section)
-    return continue_adapter(
-        load_base(base, contract.dtype, device, contract.quantization), section, earlier.path / "adapter"
-    )
+    return continue_adapter(load_base(base, contract.dtype, device, contract.quantization), section, earlier.path / "adapter")
 
 
 def _require_same_base(earlier: RunDir, before: Contract, contract: Contract) -> None:

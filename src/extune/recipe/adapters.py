@@ -43,7 +43,9 @@ class _LowRank(AdapterSection):
 class LoraAdapter(_LowRank):
     """Low-rank updates beside frozen linear layers."""
 
-    method: Literal["lora"] = Field("lora", description="or " + "qlora, full, freeze, ia3, prefix_tuning, prompt_tuning, p_tuning")
+    method: Literal["lora"] = Field(
+        "lora", description="or " + "qlora, full, freeze, ia3, prefix_tuning, prompt_tuning, p_tuning"
+    )
 
 
 class QloraAdapter(_LowRank):

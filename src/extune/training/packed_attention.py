@@ -40,8 +40,8 @@ def packed_attention(  # noqa: PLR0913, PLR0917 - the signature is transformers'
 ) -> tuple[torch.Tensor, None]:
     """Attention of one packed sequence; without a layout, that of transformers' `sdpa`.
 
-    Queries are (1, H, T, D), keys and values (1, G, V + T, D) with H a multiple of G. The layout is given to the model's forward
-    as a keyword argument, which transformers hands down to here; the mask is not looked at beside it.
+    Queries are (1, H, T, D), keys and values (1, G, V + T, D) with H a multiple of G. The layout is given to the model's
+    forward as a keyword argument, which transformers hands down to here; the mask is not looked at beside it.
 
     Returns:
         (1, T, H, D), and None for the weights.
