@@ -43,9 +43,7 @@ class _LowRank(AdapterSection):
 class LoraAdapter(_LowRank):
     """Low-rank updates beside frozen linear layers."""
 
-    method: Literal["lora"] = Field(
-        "lora", description="or " + "qlora, full, freeze, ia3, prefix_tuning, prompt_tuning, p_tuning"
-    )
+    method: Literal["lora"] = Field("lora", description="others have other keys: qlora, full, freeze, ia3, ...")
 
 
 class QloraAdapter(_LowRank):
