@@ -86,8 +86,13 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return get
 
 
+IDS = [1, 300, 400, 500, 2]
+
+
 def logits(model: PreTrainedModel | PeftModel) -> torch.Tensor:
-    return last_logits(model, [[1, 300, 400, 500, 2], [1, 300, 7]])
+    """Of the last token: methods that add virtual tokens have more of the others."""
+    with torch.no_grad():
+        return model(torch.tensor([IDS])).logits[0, -1].float()
 
 
 def whole_base(contract: Contract) -> PreTrainedModel:
@@ -102,13 +107,14 @@ def test_a_run_holds_the_best_checkpoint_and_can_be_trained_further(case: str, r
     found = logits(model)
     best = json.loads(run.manifest_file.read_text(encoding="utf-8"))["training"]["best_step"]
     folder = run.checkpoints / f"checkpoint-{best}"
+    # the network of p_tuning runs in other kernels while gradients are needed
     kept = load_base(folder, "float32", "cpu") if contract.weights == "model" else load_adapter(whole_base(contract), folder)
-    assert torch.equal(found, logits(kept.eval()))
+    torch.testing.assert_close(found, logits(kept.eval()), atol=1e-5, rtol=0)
     assert not torch.allclose(found, logits(whole_base(contract)), atol=1e-3)
 
     further = start_model(run.recipe().adapter, resolve_base(EMBEDDED), contract, "cpu", run)
     assert any(parameter.requires_grad for parameter in further.parameters())
-    assert torch.equal(found, logits(further.eval()))
+    torch.testing.assert_close(found, logits(further.eval()), atol=1e-5, rtol=0)
     predictor = load_predictor(run.path, device="cpu")
     again = build_predictor(further, load_run_tokenizer(run.path, contract), contract)
     assert list(predictor.predict_many(TEXTS)) == list(again.predict_many(TEXTS))
@@ -152,11 +158,11 @@ def test_twice_the_scale_is_not_taken_for_rounding(dtype: str, run_of: Callable[
     run = run_of("lora")
     contract = RunDir(run).contract()
     model = load_weights(run, contract, "cpu")
-    unmerged, bare = logits(model), last_logits(model, [[1, 300, 400, 500, 2], [1, 300, 7]], bare=True)
+    unmerged, bare = last_logits(model, [IDS]), last_logits(model, [IDS], bare=True)
     right = merging.merge_weights(run, contract, dtype, "cpu")
     wrong = merging.merge_weights(doubled(run, tmp_path / "wrong"), contract, dtype, "cpu")
-    assert compare_logits(logits(right), unmerged, bare, [dtype]).holds
-    assert not compare_logits(logits(wrong), unmerged, bare, [dtype]).holds
+    assert compare_logits(last_logits(right, [IDS]), unmerged, bare, [dtype]).holds
+    assert not compare_logits(last_logits(wrong, [IDS]), unmerged, bare, [dtype]).holds
 
 
 def test_a_wrong_merge_is_not_written(run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

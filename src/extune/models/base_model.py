@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
-from extune.models.quantize import loading_arguments
+from extune.models.quantize import keep_gradients, loading_arguments
 from extune.runs.contract import Quantization
 
 EMBEDDED = "embedded"
@@ -136,7 +136,7 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
             expected="a causal language model whose architecture transformers knows",
             fix="check config.json, and that every safetensors file belongs to this model",
         ) from error
-    return model.to(device).eval()
+    return (model.to(device) if quantization is None else keep_gradients(model)).eval()
 
 
 def require_safetensors(folder: Path) -> None:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig
+from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from extune.errors import RecipeError
 from extune.recipe.adapters import AdapterSection, QloraAdapter
@@ -39,6 +39,18 @@ def loading_arguments(quantization: Quantization | None, dtype: torch.dtype, dev
         bnb_4bit_compute_dtype=dtype,
     )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def keep_gradients(model: PreTrainedModel) -> PreTrainedModel:
+    """Let a quantised model compute the same in evaluation as in training.
+
+    On CPUs that multiply bfloat16, bitsandbytes (0.50) repacks a layer when it first evaluates it: from then on the layer computes
+    in bfloat16, whatever was asked for, and without gradients, so that a training with a dev set would learn nothing below it.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+    return model
 
 
 def require_bitsandbytes(where: str) -> None:
