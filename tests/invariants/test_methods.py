@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -44,8 +45,12 @@ CASES: dict[str, dict[str, object]] = {
     "full": {"method": "full"},
     "freeze": {"method": "freeze", "num_trainable_layers": 1},
 }
-MERGED = ("lora", "dora", "nf4", "fp4", "ia3")
-ADAPTERS = tuple(case for case in CASES if case not in ("full", "freeze"))
+VARIANTS = {"dora", "fp4", "p-lstm"}
+
+
+def cases(*names: str, slow: set[str] = VARIANTS) -> list[ParameterSet]:
+    """Parameters of which those named in `slow` are run by `make test-all` only."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in names]
 
 
 def example(number: int) -> Example:
@@ -99,7 +104,7 @@ def whole_base(contract: Contract) -> PreTrainedModel:
     return load_base(resolve_base(EMBEDDED), contract.dtype, "cpu", contract.quantization)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", cases(*CASES))
 def test_a_run_holds_the_best_checkpoint_and_can_be_trained_further(case: str, run_of: Callable[[str], Path]) -> None:
     run = RunDir(run_of(case))
     contract = run.contract()
@@ -120,7 +125,7 @@ def test_a_run_holds_the_best_checkpoint_and_can_be_trained_further(case: str, r
     assert list(predictor.predict_many(TEXTS)) == list(again.predict_many(TEXTS))
 
 
-@pytest.mark.parametrize("case", MERGED)
+@pytest.mark.parametrize("case", cases("lora", "dora", "nf4", "fp4", "ia3", slow={*VARIANTS, "ia3"}))
 def test_merged_weights_answer_as_the_adapter_does(case: str, run_of: Callable[[str], Path], tmp_path: Path) -> None:
     run = run_of(case)
     merged = merge(run, tmp_path / "merged", device="cpu")
@@ -173,6 +178,7 @@ def test_a_wrong_merge_is_not_written(run_of: Callable[[str], Path], tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["wrong"]
 
 
+@pytest.mark.slow
 def test_large_weights_are_written_in_several_files(
     run_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +196,7 @@ def test_dtypes_that_are_none_for_weights(dtype: str, run_of: Callable[[str], Pa
         merge(run_of("lora"), tmp_path / "merged", dtype=dtype, device="cpu")
 
 
-@pytest.mark.parametrize("case", ["lora", "p-mlp", "freeze"])
+@pytest.mark.parametrize("case", cases("lora", "p-mlp", "freeze", slow={"p-mlp", "freeze"}))
 def test_a_training_goes_on_from_an_earlier_run(case: str, run_of: Callable[[str], Path], tmp_path: Path) -> None:
     earlier = run_of(case)
     settings = {"training": {"learning_rate": 1e-9, "max_steps": 1}, "base": {"adapter": str(earlier)}}
@@ -233,6 +239,7 @@ def test_a_full_run_is_a_base_for_others(run_of: Callable[[str], Path], tmp_path
     assert run.contract().base == model
 
 
+@pytest.mark.slow
 def test_an_interrupted_p_tuning_goes_on_with_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipe_of("p-mlp", training={"max_steps": 3})
     whole = train(recipe, tmp_path / "whole", train=TRAIN)

@@ -44,7 +44,7 @@ def loading_arguments(quantization: Quantization | None, dtype: torch.dtype, dev
 def keep_gradients(model: PreTrainedModel) -> PreTrainedModel:
     """Let a quantised model compute the same in evaluation as in training.
 
-    On CPUs that multiply bfloat16, bitsandbytes (0.50) repacks a layer when it first evaluates it: from then on the layer computes
+    On CPUs that multiply bfloat16, bitsandbytes (0.50) repacks a layer when it first evaluates it: from then on it computes
     in bfloat16, whatever was asked for, and without gradients, so that a training with a dev set would learn nothing below it.
     """
     for layer in model.modules():
