@@ -6,10 +6,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from _pytest.mark import ParameterSet
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -48,7 +48,7 @@ CASES: dict[str, dict[str, object]] = {
 VARIANTS = {"dora", "fp4", "p-lstm"}
 
 
-def cases(*names: str, slow: set[str] = VARIANTS) -> list[ParameterSet]:
+def cases(*names: str, slow: set[str] = VARIANTS) -> list[Any]:
     """Parameters of which those named in `slow` are run by `make test-all` only."""
     return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in names]
 
