@@ -157,6 +157,28 @@ def test_embeddings_of_virtual_tokens_are_not_packed(build: Callable[[], PreTrai
     assert packing_obstacle(with_prefix()) is None
 
 
+@pytest.mark.parametrize("build", [with_dora, with_ia3, with_prompt, with_prompt_encoder])
+def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrainedModel]) -> None:
+    rows, collator = some_rows(), BatchCollator(packing=False, max_tokens=10_000)
+    loss, gradient = loss_and_gradients(build(), rows, collator)
+    model = build()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    same_loss, same_gradient = loss_and_gradients(model, rows, collator)
+    assert same_loss == pytest.approx(loss, rel=EXACT)
+    assert (same_gradient - gradient).norm() <= EXACT * gradient.norm()
+
+
+@pytest.mark.parametrize(("build", "packing"), [(with_prefix, True), (with_prefix, False), (with_prompt, False)])
+def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], packing: bool) -> None:
+    rows, model = some_rows(), build()
+    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=10_000))
+    with packed_attention_in(model), torch.autocast("cpu", torch.bfloat16):
+        loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing, max_tokens=10_000))
+    assert loss == pytest.approx(exact, rel=3e-2)
+    assert torch.isfinite(gradient).all()
+    assert gradient.norm() > 0
+
+
 def test_a_model_that_may_pack_still_computes_plain_batches() -> None:
     rows, model = some_rows(), qwen3()
     collator = BatchCollator(packing=False, max_tokens=10_000)

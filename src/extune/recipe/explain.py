@@ -197,6 +197,7 @@ def _example(path: KeyPath) -> str:
     """The default of the key, as something that works; `...` where it has none."""
     field = Recipe.model_fields.get(str(path[0])) if path else None
     candidates = [field.annotation, *get_args(field.annotation)] if field is not None else []
+    candidates += METHODS.values() if path[:1] == ("adapter",) else ()
     for section in candidates:
         if len(path) == 2 and isinstance(section, type) and issubclass(section, BaseModel):
             default = section.model_fields[str(path[1])].default if str(path[1]) in section.model_fields else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -35,10 +36,11 @@ from extune.models.merge import (
     merge_weights,
     require_mergeable,
 )
-from extune.predicting.open import build_predictor
+from extune.predicting.open import build_encoder, build_predictor
 from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import installed_version, now
 from extune.runs.run_dir import RunDir
+from extune.tokens.encode import Encoder
 
 _COMPARED = 8
 _MADE = ("黄芪30克，补气固表，每日一剂，连服七天。", "On 3 May she took 20 mg of aspirin for a headache.", "无")
@@ -82,7 +84,7 @@ def merge(
     _require_free(place.path)
     kind, chosen = _choose_kind(dtype, contract), choose_device(device)
     tokenizer = load_run_tokenizer(source.path, contract)
-    examples, made = _choose_examples(source)
+    examples, made = _choose_examples(source, build_encoder(tokenizer, contract))
     check = _Check(tokenizer, contract, examples, source.path, chosen)
     with complete_folder(place.path) as folder:
         save_weights(merge_weights(source.path, contract, kind, chosen), folder)
@@ -146,13 +148,15 @@ class _Check:
         )
 
 
-def _choose_examples(run: RunDir) -> tuple[tuple[Example, ...], bool]:
-    """The first dev examples of the recipe, or made sentences where their file is not here."""
+def _choose_examples(run: RunDir, encoder: Encoder) -> tuple[tuple[Example, ...], bool]:
+    """The first dev examples of the recipe that fit, or, and then True, made sentences where their file is not here."""
     if run.recipe_file.is_file():
         recipe = run.recipe()
         path = find_split(recipe.data, "dev")
         if path is not None and path.is_file():
-            return read_split(recipe.data, "dev", recipe.task).examples[:_COMPARED], False
+            fitting = (one for one in read_split(recipe.data, "dev", recipe.task).examples if encoder.encode_prompts(one))
+            if chosen := tuple(islice(fitting, _COMPARED)):
+                return chosen, False
     return tuple(Example(f"made-{number}", text) for number, text in enumerate(_MADE, 1)), True
 
 
