@@ -100,6 +100,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
     """
 
     control: TrainerControl
+    optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,
