@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft import PeftConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
@@ -78,6 +80,39 @@ def test_any_batch_writes_what_transformers_generates_for_each_prompt(
         assert completion.finish == ("stop" if expected[-1] in stops else "length")
 
 
+def with_virtual_tokens(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+    torch.manual_seed(0)
+    return get_peft_model(copy.deepcopy(model), config).eval()
+
+
+PROMPT_METHODS = [
+    PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+    PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+    PromptEncoderConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+]
+
+
+@pytest.mark.parametrize("config", PROMPT_METHODS, ids=lambda config: config.peft_type.value)
+@pytest.mark.parametrize("batch_tokens", [1, 4000])
+def test_learned_virtual_tokens_change_nothing_about_that(
+    config: PeftConfig,
+    batch_tokens: int,
+    base_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[Prompt],
+    stops: tuple[int, ...],
+) -> None:
+    model = with_virtual_tokens(base_model, config)
+    engine = TransformersEngine(model, tokenizer, stops, BUDGET, batch_tokens)
+    plain = [generate(base_model, prompt.ids, stops) for prompt in prompts]
+    expected = [generate(model, prompt.ids, stops) for prompt in prompts]
+    assert expected != plain
+    for asked in (prompts, prompts[:1]):
+        for number, completion in enumerate(engine.complete(asked, GREEDY)):
+            assert completion.text == read(tokenizer, expected[number], stops)
+            assert completion.token_count == len(expected[number])
+
+
 def test_logprobs_are_those_of_a_forward_pass_without_any_cache(
     base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[Prompt], stops: tuple[int, ...]
 ) -> None:
@@ -91,7 +126,10 @@ def test_logprobs_are_those_of_a_forward_pass_without_any_cache(
         torch.testing.assert_close(torch.tensor(completion.logprobs), expected, atol=1e-4, rtol=0)
 
 
-def test_layers_with_a_sliding_window_get_no_padding_behind_a_prefix(tokenizer: PreTrainedTokenizerBase) -> None:
+@pytest.mark.parametrize("virtual", [False, True])
+def test_layers_with_a_sliding_window_get_no_padding_behind_a_prefix(
+    virtual: bool, tokenizer: PreTrainedTokenizerBase, caplog: pytest.LogCaptureFixture
+) -> None:
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=50,
@@ -102,12 +140,15 @@ def test_layers_with_a_sliding_window_get_no_padding_behind_a_prefix(tokenizer: 
         num_key_value_heads=2,
         sliding_window=6,
     )
-    model = MistralForCausalLM(config).eval()
+    model: PreTrainedModel = MistralForCausalLM(config).eval()
+    if virtual:
+        model = with_virtual_tokens(model, PROMPT_METHODS[1])
     prefix = tuple(range(20, 40))
     asked = [Prompt(str(size), (), prefix + tuple(range(3, 3 + size)), "") for size in (1, 5, 12)]
     engine = TransformersEngine(model, tokenizer, (1,), BUDGET)
     for prompt, completion in zip(asked, engine.complete(asked, GREEDY), strict=True):
         assert completion.text == read(tokenizer, generate(model, prompt.ids, (1,)), (1,))
+    assert ("one at a time" in caplog.text) == virtual
 
 
 def test_the_model_goes_on_training_after_a_call(

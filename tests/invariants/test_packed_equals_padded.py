@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
@@ -24,6 +24,7 @@ import extune
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
+from extune.training.preflight import packing_obstacle
 
 BASE = Path(extune.__file__).parent / "shipped" / "base"
 SHAPE = {
@@ -49,6 +50,36 @@ def with_lora() -> PreTrainedModel:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
     return adapted
+
+
+def with_adapter(config: PeftConfig) -> PreTrainedModel:
+    """A model whose adapter is not at its start, where some gradients are zero."""
+    torch.manual_seed(1)
+    adapted = get_peft_model(qwen3(), config)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    return adapted
+
+
+def with_dora() -> PreTrainedModel:
+    return with_adapter(LoraConfig(r=4, use_dora=True, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def with_ia3() -> PreTrainedModel:
+    return with_adapter(IA3Config(target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def with_prefix() -> PreTrainedModel:
+    return with_adapter(PrefixTuningConfig(num_virtual_tokens=5, task_type="CAUSAL_LM"))
+
+
+def with_prompt() -> PreTrainedModel:
+    return with_adapter(PromptTuningConfig(num_virtual_tokens=5, task_type="CAUSAL_LM"))
+
+
+def with_prompt_encoder() -> PreTrainedModel:
+    return with_adapter(PromptEncoderConfig(num_virtual_tokens=5, task_type="CAUSAL_LM"))
 
 
 def llama() -> PreTrainedModel:
@@ -91,7 +122,7 @@ def loss_and_gradients(model: PreTrainedModel, rows: list[EncodedRow], collator:
     return total, torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-@pytest.mark.parametrize("build", [qwen3, with_lora, llama, qwen2, checkpointed])
+@pytest.mark.parametrize("build", [qwen3, with_lora, with_dora, with_ia3, with_prefix, llama, qwen2, checkpointed])
 @pytest.mark.parametrize("max_tokens", [10_000, 60, 1])
 @pytest.mark.parametrize("prefix", [12, 0])
 def test_packed_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int, prefix: int) -> None:
@@ -110,13 +141,42 @@ def assert_packed_equals_single_rows(model: PreTrainedModel, rows: list[EncodedR
     assert (packed_gradient - gradient).norm() <= EXACT * gradient.norm()
 
 
+@pytest.mark.parametrize("build", [qwen3, with_prefix, with_prompt, with_prompt_encoder])
 @pytest.mark.parametrize("max_tokens", [10_000, 80])
-def test_padded_equals_one_row_at_a_time(max_tokens: int) -> None:
-    rows, model = some_rows(), qwen3()
+def test_padded_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int) -> None:
+    rows, model = some_rows(), build()
     loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
     padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=max_tokens))
     assert padded_loss == pytest.approx(loss, rel=EXACT)
     assert (padded_gradient - gradient).norm() <= EXACT * gradient.norm()
+
+
+@pytest.mark.parametrize("build", [with_prompt, with_prompt_encoder])
+def test_embeddings_of_virtual_tokens_are_not_packed(build: Callable[[], PreTrainedModel]) -> None:
+    assert "virtual tokens" in str(packing_obstacle(build()))
+    assert packing_obstacle(with_prefix()) is None
+
+
+@pytest.mark.parametrize("build", [with_dora, with_ia3, with_prompt, with_prompt_encoder])
+def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrainedModel]) -> None:
+    rows, collator = some_rows(), BatchCollator(packing=False, max_tokens=10_000)
+    loss, gradient = loss_and_gradients(build(), rows, collator)
+    model = build()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    same_loss, same_gradient = loss_and_gradients(model, rows, collator)
+    assert same_loss == pytest.approx(loss, rel=EXACT)
+    assert (same_gradient - gradient).norm() <= EXACT * gradient.norm()
+
+
+@pytest.mark.parametrize(("build", "packing"), [(with_prefix, True), (with_prefix, False), (with_prompt, False)])
+def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], packing: bool) -> None:
+    rows, model = some_rows(), build()
+    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=10_000))
+    with packed_attention_in(model), torch.autocast("cpu", torch.bfloat16):
+        loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing, max_tokens=10_000))
+    assert loss == pytest.approx(exact, rel=3e-2)
+    assert torch.isfinite(gradient).all()
+    assert gradient.norm() > 0
 
 
 def test_a_model_that_may_pack_still_computes_plain_batches() -> None:

@@ -15,7 +15,8 @@ from extune.errors import ExtuneError, ModelError, RecipeError, RunError
 from extune.models.adapters import add_adapter
 from extune.models.base_model import EMBEDDED, hash_base, load_base, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, save_tokenizer, save_weights
-from extune.recipe.sections import AdapterSection
+from extune.models.quantize import quantization_of
+from extune.recipe.adapters import METHODS, FullAdapter, LoraAdapter
 from extune.runs.contract import Contract
 
 IDS = torch.tensor([[1, 300, 400, 500, 2]])
@@ -27,8 +28,12 @@ def fresh_base() -> PreTrainedModel:
 
 def train_a_little(method: str) -> PreTrainedModel | PeftModel:
     """A model whose trainable weights differ from the base's."""
+    if method == "qlora":
+        pytest.importorskip("bitsandbytes", reason="the extra qlora is not installed")
     torch.manual_seed(0)
-    model = add_adapter(fresh_base(), AdapterSection(method=method, r=4))  # type: ignore[arg-type]
+    section = METHODS[method](method=method)
+    quantization = quantization_of(section)
+    model = add_adapter(load_base(resolve_base(EMBEDDED), "float32", "cpu", quantization), section)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -46,12 +51,14 @@ def run_contract(make_contract: Callable[..., Contract]) -> Contract:
     return make_contract(base_hash=hash_base(resolve_base(EMBEDDED)))
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", METHODS)
 def test_trained_weights_come_back(method: str, tmp_path: Path, run_contract: Contract) -> None:
     model = train_a_little(method)
     weights = save_weights(model, tmp_path)
-    assert weights == {"lora": "adapter", "full": "model"}[method]
-    again = load_weights(tmp_path, run_contract.model_copy(update={"weights": weights}), "cpu")
+    assert weights == ("model" if METHODS[method].writes_model else "adapter")
+    quantization = quantization_of(METHODS[method](method=method))
+    contract = run_contract.model_copy(update={"weights": weights, "quantization": quantization})
+    again = load_weights(tmp_path, contract, "cpu")
     assert not again.training
     assert torch.equal(logits(again), logits(model))
     assert not torch.equal(logits(again), logits(fresh_base()))
@@ -82,17 +89,17 @@ def test_saving_again_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 
 def test_only_lora_weights_are_trainable_and_they_are_float32() -> None:
-    model = add_adapter(load_base(resolve_base(EMBEDDED), "bfloat16", "cpu"), AdapterSection(r=4))
+    model = add_adapter(load_base(resolve_base(EMBEDDED), "bfloat16", "cpu"), LoraAdapter(r=4))
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trainable
     assert all("lora_" in name and parameter.dtype == torch.float32 for name, parameter in trainable.items())
-    full = add_adapter(fresh_base(), AdapterSection(method="full"))
+    full = add_adapter(fresh_base(), FullAdapter())
     assert all(parameter.requires_grad for parameter in full.parameters())
 
 
 def test_unknown_target_modules_list_what_there_is() -> None:
     with pytest.raises(RecipeError, match="match nothing") as caught:
-        add_adapter(fresh_base(), AdapterSection(target_modules=("query",)))
+        add_adapter(fresh_base(), LoraAdapter(target_modules=("query",)))
     assert "q_proj" in caught.value.expected
 
 

@@ -16,7 +16,7 @@ from extune.models.adapters import add_adapter
 from extune.models.base_model import EMBEDDED, hash_base, load_base, resolve_base
 from extune.models.checkpoint import save_tokenizer, save_weights
 from extune.predicting.open import build_predictor, load_predictor, open_base
-from extune.recipe.sections import AdapterSection
+from extune.recipe.adapters import LoraAdapter
 from extune.runs.contract import Contract, write_contract
 
 EXAMPLES = [Example("a", "黄芪30克，补气固表。"), Example("b", "当归"), Example("c", "患者咳嗽三天，予桂枝汤。")]
@@ -25,7 +25,7 @@ EXAMPLES = [Example("a", "黄芪30克，补气固表。"), Example("b", "当归"
 @pytest.fixture(scope="module")
 def trained() -> PreTrainedModel:
     torch.manual_seed(0)
-    model = add_adapter(load_base(resolve_base(EMBEDDED), "float32", "cpu"), AdapterSection(r=4))
+    model = add_adapter(load_base(resolve_base(EMBEDDED), "float32", "cpu"), LoraAdapter(r=4))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

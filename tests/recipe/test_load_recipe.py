@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extune.errors import RecipeError
+from extune.recipe.adapters import METHODS, FullAdapter, LoraAdapter, QloraAdapter
 from extune.recipe.load import dump_recipe, find_changes, load_recipe, recipe_from_values
 from extune.recipe.sections import Recipe
 from extune.recipe.yaml_text import parse_yaml
@@ -74,13 +75,23 @@ def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, reci
         ("task:\n  kind: extraction\n  types: [a, a]\n", 3, "twice"),
         (MINIMAL + "data: [", 2, "not YAML"),
         (MINIMAL + "name: !!python/object:os.system x\n", 2, "tag"),
+        (MINIMAL + "adapter:\n  method: full\n  r: 16\n", 4, "method full has none"),
+        (MINIMAL + "adapter: {num_virtual_tokens: 8}\n", 2, "adapter.method=prefix_tuning"),
+        (MINIMAL + "adapter: {lora_alfa: 8}\n", 2, "did you mean adapter.lora_alpha?"),
+        (MINIMAL + "adapter: {method: lor}\n", 2, "one of lora, qlora"),
+        (MINIMAL + "adapter: {method: qlora}\nbase: {dtype: float32}\n", None, "holds the base in 4 bits"),
+        (
+            MINIMAL + "adapter: {method: prefix_tuning}\ntraining: {gradient_checkpointing: true}\n",
+            None,
+            "take no keys and values from outside",
+        ),
         ("a: &x {b: 1}\ntask: *x\n", 2, "aliases"),
     ],
 )
-def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int | None, words: str) -> None:
     path = write(tmp_path, text)
     error = failure(path)
-    assert f"{path}:{line}" in str(error)
+    assert (str(path) if line is None else f"{path}:{line}") in str(error)
     assert words in str(error)
 
 
@@ -119,6 +130,41 @@ def test_changes_name_the_keys(recipe_file: Path) -> None:
     after = load_recipe(recipe_file, "training.seed=3", "task.types.sign=a finding")
     assert find_changes(before, before) == ()
     assert find_changes(before, after) == ("task.types.sign: None -> 'a finding'", "training.seed: 17 -> 3")
+
+
+def test_an_adapter_section_without_method_is_lora(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, MINIMAL)).adapter == LoraAdapter()
+    assert load_recipe(write(tmp_path, MINIMAL + "adapter: {r: 8}\n")).adapter == LoraAdapter(r=8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_on_the_command_line_drops_what_it_does_not_have_and_says_so(
+    method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, MINIMAL + "adapter: {r: 8, lora_dropout: 0.2}\n")
+    adapter = load_recipe(path, f"adapter.method={method}").adapter
+    assert type(adapter) is METHODS[method]
+    if "r" in type(adapter).model_fields:
+        assert adapter == METHODS[method](method=method, r=8, lora_dropout=0.2)
+        assert not caplog.text
+    else:
+        assert adapter == METHODS[method](method=method)
+        assert all(words in caplog.text for words in (str(path), method, "r: 8", "lora_dropout: 0.2"))
+
+
+def test_keys_on_the_command_line_are_meant(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "adapter: {method: full}\n")
+    assert "method full has none" in str(failure(path, "adapter.r=8"))
+    assert "method full has none" in str(failure(path, "adapter.method=full", "adapter.r=8"))
+    assert "method full has none" in str(failure(path, "adapter.r=8", "adapter.method=full"))
+    assert load_recipe(path, "adapter.method=qlora", "adapter.r=8").adapter == QloraAdapter(r=8)
+    assert "one of lora" in str(failure(path, "adapter.method=non"))
+
+
+def test_recipes_resolved_before_methods_had_sections_are_still_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    flat = "{method: full, r: 16, lora_alpha: 32.0, lora_dropout: 0.05, target_modules: all-linear, use_rslora: false}"
+    assert load_recipe(write(tmp_path, MINIMAL + f"adapter: {flat}\n")).adapter == FullAdapter()
+    assert "are not used" in caplog.text
 
 
 names = st.text(min_size=1, max_size=12).filter(lambda name: name.isprintable()) | st.sampled_from(

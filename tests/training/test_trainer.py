@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from extune.errors import RecipeError, TrainingError
+from extune.errors import TrainingError
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
@@ -175,8 +175,13 @@ def test_what_is_trained_is_float32() -> None:
     assert choose_precision("float32", "lora", "cuda") == Precision("float32", autocast=False)
     assert choose_precision("bfloat16", "full", "cuda") == Precision("float32", autocast=True)
     assert choose_precision("bfloat16", "lora", "cpu") == Precision("bfloat16", autocast=True)
-    with pytest.raises(RecipeError, match="float16"):
-        choose_precision("float16", "lora", "cuda")
+    assert choose_precision("auto", "freeze", "cuda").weights == "float32"
+    assert choose_precision("auto", "qlora", "cpu") == Precision("float32", autocast=native)
+
+
+def test_float16_is_replaced_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_precision("float16", "lora", "cpu") == choose_precision("auto", "lora", "cpu")
+    assert "float16 overflows" in caplog.text
 
 
 def test_memory_is_planned_in_tokens() -> None:

@@ -3,7 +3,8 @@
 In: prompts' ids. Out: completions in the same order. It knows nothing about tasks, formats and where weights come from.
 The keys and values of the tokens with which all prompts of a call begin are computed once; batches are left-padded
 after that prefix, sorted by length, and give up answers that are finished. All of it is exact: it only saves work.
-Shapes: B answers, P prefix tokens, T tokens of the longest rest, V vocabulary.
+Learned virtual tokens (prompt, prefix and p-tuning) begin that prefix: the base goes on behind their keys and values.
+Shapes: B answers, P prefix tokens, virtual ones included, T tokens of the longest rest, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from extune.engines.constraint import GrammarCompiler
 from extune.engines.decoding import Answer, choose_tokens
 from extune.engines.engine import DecodingOptions
 from extune.errors import EngineError
+from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.encode import decode_completion
 
 _LOG = logging.getLogger(__name__)
@@ -55,6 +57,12 @@ class TransformersEngine:
         batch_tokens: int = 8192,
     ) -> None:
         self._model = model
+        self._virtual_tokens = count_virtual_tokens(model)
+        self._decoder = model.get_base_model() if self._virtual_tokens else model
+        # padding must not stand between virtual tokens and a prompt where layers count it as distance
+        self._one_at_a_time = self._virtual_tokens > 0 and not _attends_everywhere(model)
+        if self._one_at_a_time:
+            _LOG.warning("prompts are completed one at a time: this base has layers that see only the nearest tokens")
         self._tokenizer = tokenizer
         self._stop_token_ids = frozenset(stop_token_ids)
         self._max_answer_tokens = max_answer_tokens
@@ -80,7 +88,7 @@ class TransformersEngine:
         completions: dict[int, Completion] = {}
         with _evaluation(self._model), torch.no_grad():
             prefix_length = self._shared_prefix_length(prompts)
-            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length else None
+            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
             waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids), reverse=True)
             while waiting:
                 batch = self._take_batch(prompts, waiting)
@@ -102,12 +110,19 @@ class TransformersEngine:
         return length if length >= _SHORTEST_PREFIX else 0
 
     def _prefill(self, ids: Sequence[int]) -> DynamicCache:
-        cache = DynamicCache(config=self._model.config)
-        self._model(input_ids=torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        """Keys and values of the virtual tokens and of `ids` behind them."""
+        virtual = self._virtual_tokens
+        cache = fill_cache_with_virtual_tokens(self._model) if virtual else DynamicCache(config=self._model.config)
+        if ids:
+            self._decoder(
+                input_ids=torch.tensor([ids], device=self.device), past_key_values=cache, use_cache=True, logits_to_keep=1
+            )
         return cache
 
     def _take_batch(self, prompts: Sequence[Prompt], waiting: Sequence[int]) -> Sequence[int]:
         """As many of the longest waiting prompts as the budget holds, at least one."""
+        if self._one_at_a_time:
+            return waiting[:1]
         return waiting[: max(1, self._batch_tokens // len(prompts[waiting[0]].ids))]
 
     def _start(self, index: int, prompt: Prompt, options: DecodingOptions) -> Answer:
@@ -135,10 +150,11 @@ class TransformersEngine:
         else:
             cache = copy.deepcopy(prefix)
             cache.batch_repeat_interleave(len(answers))
-        ids, mask, positions = self._left_pad([answer.prompt.ids[prefix_length:] for answer in answers], prefix_length)
+        rests = [answer.prompt.ids[prefix_length:] for answer in answers]
+        ids, mask, positions = self._left_pad(rests, self._virtual_tokens + prefix_length)
         active = list(answers)
         while True:
-            output = self._model(
+            output = self._decoder(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
@@ -158,14 +174,14 @@ class TransformersEngine:
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
             positions = positions[:, -1:] + 1
 
-    def _left_pad(self, rests: Sequence[Sequence[int]], prefix_length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids (B, T), attention mask (B, P + T) and positions (B, T) of the rests after the prefix."""
+    def _left_pad(self, rests: Sequence[Sequence[int]], before: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Ids (B, T), attention mask (B, P + T) and positions (B, T) of the rests after `before` tokens, P."""
         longest = max(len(rest) for rest in rests)
         ids = torch.tensor([[0] * (longest - len(rest)) + list(rest) for rest in rests], device=self.device)
         lengths = torch.tensor([len(rest) for rest in rests], device=self.device)
         places = torch.arange(longest, device=self.device) - (longest - lengths)[:, None]
-        mask = torch.cat([lengths.new_ones(len(rests), prefix_length), (places >= 0).long()], dim=1)
-        return ids, mask, places.clamp_min(0) + prefix_length
+        mask = torch.cat([lengths.new_ones(len(rests), before), (places >= 0).long()], dim=1)
+        return ids, mask, places.clamp_min(0) + before
 
     def _write(self, active: Sequence[Answer], logits: torch.Tensor, options: DecodingOptions) -> None:
         """Add one token to each answer that is not finished."""

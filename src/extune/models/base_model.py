@@ -17,6 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
+from extune.models.quantize import keep_gradients, loading_arguments
+from extune.runs.contract import Quantization
 
 EMBEDDED = "embedded"
 
@@ -103,25 +105,29 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
+def load_base(folder: Path, dtype: str, device: str, quantization: Quantization | None = None) -> PreTrainedModel:
     """The model in `folder`, in evaluation mode.
 
     Args:
         folder: from `resolve_base`, or any folder in Hugging Face layout with safetensors.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` as in `choose_dtype`.
         device: from `choose_device`.
+        quantization: hold linear layers in 4 bits and compute in `dtype`; None: whole weights.
 
     Raises:
         ModelError: no config, no safetensors, a corrupted file, an unknown architecture, or code of its own.
+        RecipeError: bitsandbytes, which quantises, is not installed.
     """
     require_safetensors(folder)
+    kind = getattr(torch, choose_dtype(dtype, device))
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=getattr(torch, choose_dtype(dtype, device)),
+            dtype=kind,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            **loading_arguments(quantization, kind, device),
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelError(
@@ -130,7 +136,7 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
             expected="a causal language model whose architecture transformers knows",
             fix="check config.json, and that every safetensors file belongs to this model",
         ) from error
-    return model.to(device).eval()
+    return (model.to(device) if quantization is None else keep_gradients(model)).eval()
 
 
 def require_safetensors(folder: Path) -> None:

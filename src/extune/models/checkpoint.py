@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.errors import ModelError, RunError
 from extune.files import hash_files
-from extune.models.adapters import load_adapter
+from extune.models.adapters import load_adapter, save_prompt_encoder
 from extune.models.base_model import (
     EMBEDDED,
     hash_base,
@@ -27,6 +27,8 @@ from extune.models.base_model import (
 )
 from extune.runs.contract import Contract
 
+_SHARD = "4GB"  # of one file of whole weights: what older file systems and hubs still take
+
 
 def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
     """Write what was trained into the run and say where: `adapter` (PEFT layout) or `model` (Hugging Face layout)."""
@@ -34,19 +36,22 @@ def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
         config = model.peft_config["default"]
         if Path(str(config.base_model_name_or_path)) == resolve_base(EMBEDDED):
             config.base_model_name_or_path = EMBEDDED  # the folder of this machine's installation means nothing elsewhere
-        with _complete_folder(run / "adapter") as folder:
+        with complete_folder(run / "adapter") as folder:
             model.save_pretrained(folder, save_embedding_layers=False)
+            save_prompt_encoder(model, folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return "adapter"
-    with _complete_folder(run / "model") as folder:
-        model.save_pretrained(folder)
+    with complete_folder(run / "model") as folder:
+        model.save_pretrained(folder, max_shard_size=_SHARD)
     return "model"
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, run: Path) -> None:
-    """Write the tokenizer into `run/tokenizer`."""
-    with _complete_folder(run / "tokenizer") as folder:
+    """Write the tokenizer into `run/tokenizer`, and beside whole weights, which are then a base for anyone."""
+    with complete_folder(run / "tokenizer") as folder:
         tokenizer.save_pretrained(folder)
+    if (run / "model").is_dir():
+        tokenizer.save_pretrained(run / "model")
 
 
 def load_run_tokenizer(run: Path, contract: Contract) -> PreTrainedTokenizerBase:
@@ -77,7 +82,7 @@ def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel 
         RecipeError: the base is not on this machine.
         ModelError: the base is not the one that the contract was made with.
     """
-    _require_unchanged(run, contract)
+    require_unchanged(run, contract)
     if contract.weights == "model":
         if not (run / "model").is_dir():
             raise RunError(
@@ -88,7 +93,7 @@ def load_weights(run: Path, contract: Contract, device: str) -> PreTrainedModel 
             )
         with _as_run_error():
             return load_base(run / "model", contract.dtype, device)
-    model = load_base(require_base(contract), contract.dtype, device)
+    model = load_base(require_base(contract), contract.dtype, device, contract.quantization)
     return load_adapter(model, run / "adapter").eval() if contract.weights == "adapter" else model
 
 
@@ -97,7 +102,7 @@ def hash_weights(run: Path, weights: str) -> str:
     return hash_files(sorted((run / weights).glob("*.safetensors")))
 
 
-def _require_unchanged(run: Path, contract: Contract) -> None:
+def require_unchanged(run: Path, contract: Contract) -> None:
     """Raise a RunError where weight files exist and differ from what training wrote; missing ones are named when loaded."""
     if not contract.weights_hash or not any((run / contract.weights).glob("*.safetensors")):
         return
@@ -152,7 +157,7 @@ def _as_run_error() -> Iterator[None]:
 
 
 @contextmanager
-def _complete_folder(folder: Path) -> Iterator[Path]:
+def complete_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` on success and is removed on error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

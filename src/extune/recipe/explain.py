@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask
 from extune.errors import RecipeError
+from extune.recipe.adapters import METHODS, method_of, methods_with
 from extune.recipe.sections import Recipe
 
 _SHOWN_PROBLEMS = 5
@@ -25,6 +26,11 @@ _TASKS: Mapping[str, type[BaseModel]] = {
     "classification": ClassificationTask,
     "generation": GenerationTask,
 }
+_TAGS: Mapping[str, tuple[str, Iterable[str], str]] = {
+    "task": ("kind", _TASKS, "kind: extraction finds typed spans"),
+    "adapter": ("method", METHODS, "adapter.method=lora"),
+}
+"""Sections of which there are several kinds: the key that chooses, its values, an example."""
 
 _WORDS = (
     ("a valid dictionary", "a mapping"),
@@ -67,7 +73,7 @@ def explain_validation(
     complaints: dict[KeyPath, _Complaint] = {}
     for details in error.errors(include_url=False, include_context=False):
         path = _key_path(details["loc"], values, missing=details["type"] == "missing")
-        path = (*path, "kind") if details["type"].startswith("union_tag") else path
+        path = (*path, _TAGS[str(path[0])][0]) if details["type"].startswith("union_tag") else path
         complaints.setdefault(path, _explain(details, path, values, _find_place(path, places, source)))
     found = list(complaints.values())
     first = found[0]
@@ -86,14 +92,20 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def section_fields(path: Sequence[str | int], task_kind: str = "extraction") -> tuple[str, ...]:
-    """Keys that may stand under `path`: the sections of a recipe for (), the fields of one section for ("training",)."""
+def section_fields(path: Sequence[str | int], values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys that may stand under `path`: the sections of a recipe for (), the fields of one section for ("training",).
+
+    `values` is what the user wrote: of `task` and `adapter` it chooses the kind.
+    """
     if not path:
         return tuple(Recipe.model_fields)
     if path[0] == "task":
-        return tuple(_TASKS.get(task_kind, ExtractionTask).model_fields) if len(path) == 1 else ()
-    field = Recipe.model_fields.get(str(path[0]))
-    section = field.annotation if field is not None else None
+        return tuple(_TASKS.get(_task_kind(values), ExtractionTask).model_fields) if len(path) == 1 else ()
+    if path[0] == "adapter":
+        section: Any = METHODS.get(method_of(values.get("adapter")))
+    else:
+        field = Recipe.model_fields.get(str(path[0]))
+        section = field.annotation if field is not None else None
     if len(path) == 1 and isinstance(section, type) and issubclass(section, BaseModel):
         return tuple(section.model_fields)
     return ()
@@ -109,8 +121,8 @@ def _explain(details: ErrorDetails, path: KeyPath, values: Mapping[str, Any], wh
         message = details["msg"].removeprefix("Value error, ")
         return _Complaint(where, message, "values that agree with each other", f"change {key}")
     if details["type"].startswith("union_tag"):
-        what = f"{key} is {_show(_value_at(values, path))}"
-        return _Complaint(where, what, "one of " + ", ".join(_TASKS), "kind: extraction finds typed spans")
+        _, tags, example = _TAGS[str(path[0])]
+        return _Complaint(where, f"{key} is {_show(_value_at(values, path))}", "one of " + ", ".join(tags), example)
     expected = (
         details["msg"].split(", unable to")[0].split(" or instance of")[0].removeprefix("Input should ").removeprefix("be ")
     )
@@ -121,15 +133,23 @@ def _explain(details: ErrorDetails, path: KeyPath, values: Mapping[str, Any], wh
 
 def _explain_unknown(path: KeyPath, values: Mapping[str, Any], where: str) -> _Complaint:
     *parents, name = path
-    known = section_fields(parents, _task_kind(values))
+    known = section_fields(parents, values)
     section = ".".join(str(part) for part in parents)
     prefix = f"{section}." if section else ""
     guess = suggest(str(name), known)
     if guess is None and not parents:
-        guess = next((f"{part}.{name}" for part in Recipe.model_fields if name in section_fields((part,))), None)
+        guess = next((f"{part}.{name}" for part in Recipe.model_fields if name in section_fields((part,), values)), None)
+    if parents == ["adapter"] and (others := methods_with(str(name))):
+        return _explain_foreign(f"adapter.{name}", method_of(values["adapter"]), known, others, where)
     fix = f"did you mean {prefix}{guess}?" if guess else f"remove {prefix}{name}"
     keys = "one of " + ", ".join(known) if known else "no such key"
     return _Complaint(where, f"unknown key {prefix}{name}", keys, fix)
+
+
+def _explain_foreign(key: str, method: str, known: Sequence[str], others: Sequence[str], where: str) -> _Complaint:
+    """A key of another method than the one that the recipe names."""
+    fix = f"remove {key}, or choose a method that has it: adapter.method={others[0]}"
+    return _Complaint(where, f"unknown key {key}: method {method} has none", "one of " + ", ".join(known), fix)
 
 
 def _key_path(location: Sequence[str | int], values: Any, *, missing: bool) -> KeyPath:
@@ -170,13 +190,14 @@ def _describe(path: KeyPath, values: Mapping[str, Any]) -> str:
         return "a task section such as {kind: extraction, types: {drug: a medicine}}"
     if path == ("task", "types"):
         return "type names, each with a description that may be empty: {drug: a medicine}"
-    return "one of " + ", ".join(section_fields(path[:-1], _task_kind(values)) or ("a value",))
+    return "one of " + ", ".join(section_fields(path[:-1], values) or ("a value",))
 
 
 def _example(path: KeyPath) -> str:
     """The default of the key, as something that works; `...` where it has none."""
     field = Recipe.model_fields.get(str(path[0])) if path else None
     candidates = [field.annotation, *get_args(field.annotation)] if field is not None else []
+    candidates += METHODS.values() if path[:1] == ("adapter",) else ()
     for section in candidates:
         if len(path) == 2 and isinstance(section, type) and issubclass(section, BaseModel):
             default = section.model_fields[str(path[1])].default if str(path[1]) in section.model_fields else None

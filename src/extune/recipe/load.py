@@ -5,6 +5,7 @@ In: a shipped name or a file, and overrides. Out: a frozen `Recipe`. It reads no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from pydantic import ValidationError
 
 from extune.errors import RecipeError
 from extune.files import read_text
+from extune.recipe.adapters import METHODS, method_of
 from extune.recipe.explain import KeyPath, explain_validation, section_fields, suggest
 from extune.recipe.sections import Recipe
 from extune.recipe.shipped import find_recipe, list_recipes
 from extune.recipe.yaml_text import parse_value, parse_yaml
+
+_LOG = logging.getLogger(__name__)
+_FLAT_ADAPTER = frozenset({"r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora"})
+"""Keys that the `adapter` section had for every method before each method had a section of its own."""
 
 
 def load_recipe(name_or_path: str | Path, *overrides: str) -> Recipe:
@@ -36,9 +42,13 @@ def load_recipe(name_or_path: str | Path, *overrides: str) -> Recipe:
     values = _require_mapping(content, source)
     values.setdefault("name", path.stem)
     places = {key: f"{source}:{line}" for key, line in lines.items()}
+    _drop_flat_keys(values, source)
+    given: dict[KeyPath, str] = {}
     for override in overrides:
-        key = _apply_override(values, override)
-        places[key] = override
+        given[_apply_override(values, override)] = override
+    if ("adapter", "method") in given:
+        _drop_keys_of_another_method(values, [key[1] for key in given if key[0] == "adapter"], source)
+    places |= given
     return _build(values, places, source)
 
 
@@ -124,9 +134,31 @@ def _apply_override(values: dict[str, Any], override: str) -> KeyPath:
             raise RecipeError(
                 f"{'.'.join(path[: depth + 1])} is not a section",
                 where=override,
-                expected="one of " + ", ".join(section_fields(path[:depth])),
+                expected="one of " + ", ".join(section_fields(path[:depth], values)),
                 fix="section.key=value",
             )
         place = place[part]
     place[path[-1]] = parse_value(text, override)
     return path
+
+
+def _drop_flat_keys(values: dict[str, Any], source: str) -> None:
+    """Read a recipe that was resolved when `adapter` had LoRA's keys for every method; there they meant nothing."""
+    adapter = values.get("adapter")
+    if isinstance(adapter, dict) and method_of(adapter) == "full" and adapter.keys() >= _FLAT_ADAPTER:
+        _drop(adapter, sorted(_FLAT_ADAPTER), source)
+
+
+def _drop_keys_of_another_method(values: dict[str, Any], overridden: Iterable[str | int], source: str) -> None:
+    """Where the command line chooses the method, the file's keys for another method are no mistake: drop them, and say so."""
+    adapter = values["adapter"]
+    section = METHODS.get(method_of(adapter))
+    if section is not None:
+        _drop(adapter, [key for key in adapter if key not in section.model_fields and key not in overridden], source)
+
+
+def _drop(adapter: dict[str, Any], keys: Iterable[str], source: str) -> None:
+    dropped = {key: adapter.pop(key) for key in keys}
+    if dropped:
+        shown = ", ".join(f"{key}: {value}" for key, value in dropped.items())
+        _LOG.warning("%s: adapter.method is %s, so its other keys are not used: %s", source, method_of(adapter), shown)

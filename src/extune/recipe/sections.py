@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from extune.domain.task import RecordTask, Task
+from extune.recipe.adapters import AnyAdapter, LoraAdapter
+from extune.recipe.section import Section
 
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
@@ -18,12 +20,6 @@ METRICS: Mapping[str, tuple[MetricName, ...]] = {
     "generation": ("loss", "rouge_l"),
 }
 """By what a checkpoint can be chosen, by task kind, the default first."""
-
-
-class Section(BaseModel):
-    """A closed, frozen part of a recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class DataSection(Section):
@@ -51,6 +47,7 @@ class BaseSection(Section):
 
     model: str = Field("embedded", description="`embedded`, or a local directory in Hugging Face layout")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: what trains fastest here")
+    adapter: str | None = Field(None, description="an earlier run of this base, whose weights are trained further")
 
 
 class PromptSection(Section):
@@ -64,27 +61,17 @@ class PromptSection(Section):
     constrain: bool = Field(True, description="allow only completions that parse and whose mentions are in the text")
 
 
-class AdapterSection(Section):
-    """What is trained."""
-
-    method: Literal["lora", "full"] = Field("lora", description="full trains every weight: for small bases")
-    r: int = Field(16, ge=1, description="rank of LoRA")
-    lora_alpha: float = Field(32, gt=0)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = "all-linear"
-    use_rslora: bool = Field(False, description="scale by alpha / sqrt(r) instead of alpha / r")
-
-
 class TrainingSection(Section):
     """The optimisation. A batch counts examples; memory only decides how it is subdivided."""
 
-    learning_rate: float = Field(2e-4, gt=0, description="peak rate of AdamW")
+    learning_rate: float = Field(2e-4, gt=0, description="peak rate")
     num_train_epochs: float = Field(3, gt=0)
     max_steps: int = Field(-1, description="optimizer steps; -1: decided by num_train_epochs")
     per_device_train_batch_size: int = Field(8, ge=1, description="examples")
     gradient_accumulation_steps: int = Field(1, ge=1)
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of the steps")
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw_torch_fused"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     gradient_checkpointing: bool = False
@@ -122,7 +109,7 @@ class Recipe(Section):
     data: DataSection = DataSection()
     base: BaseSection = BaseSection()
     prompt: PromptSection = PromptSection()
-    adapter: AdapterSection = AdapterSection()
+    adapter: AnyAdapter = LoraAdapter()
     training: TrainingSection = TrainingSection()
     selection: SelectionSection = SelectionSection()
 
@@ -154,4 +141,19 @@ class Recipe(Section):
         ):
             if value is not None and value not in allowed:
                 raise ValueError(f"{key}: {value} cannot be used with this {self.task.kind}, but " + ", ".join(allowed))
+        return self
+
+    @model_validator(mode="after")
+    def _methods_need_what_they_can_have(self) -> Recipe:
+        method = self.adapter.method
+        if method == "prefix_tuning" and self.training.gradient_checkpointing:
+            raise ValueError(
+                "training.gradient_checkpointing: true cannot be used with adapter.method: prefix_tuning: checkpointed layers"
+                " take no keys and values from outside, and these are what is trained"
+            )
+        if method == "qlora" and self.base.dtype == "float32":
+            raise ValueError(
+                "base.dtype: float32 cannot be used with adapter.method: qlora, which holds the base in 4 bits;"
+                " lora keeps it in float32"
+            )
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 import yaml
 from pydantic.fields import FieldInfo
 
+from extune.recipe.section import Section
 from extune.recipe.sections import Recipe
 
 _HEAD = """\
@@ -35,9 +36,9 @@ def render_starter(name: str) -> str:
     """A complete recipe in which only types and files have to be changed."""
     lines = [_HEAD.format(name=name, quoted=_scalar(name))]
     for section, field in Recipe.model_fields.items():
-        fields = getattr(field.annotation, "model_fields", None)
-        if fields is None:
+        if not isinstance(field.default, Section):
             continue
+        fields = type(field.default).model_fields
         if section != "data":
             lines.append(f"\n{section}:\n")
         lines += [_comment(key, inner) for key, inner in fields.items() if key not in _WRITTEN]

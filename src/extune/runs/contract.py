@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,19 @@ from extune.files import write_json
 from extune.prompts.user_template import PromptTemplate
 
 CONTRACT_VERSION = 1
+
+
+class Quantization(BaseModel):
+    """How a base is held in 4 bits.
+
+    Attributes:
+        double: the scales are quantised too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["nf4", "fp4"]
+    double: bool
 
 
 class Contract(BaseModel):
@@ -27,8 +41,11 @@ class Contract(BaseModel):
         stop_token_ids: the ids that end an answer; the first is the one that was trained.
         base: as in the recipe; base_hash: SHA-256 over its weight files and config.
         tokenizer_hash: SHA-256 of the tokenizer's files.
+        dtype: of the base's weights; where it is quantised, of the computation.
+        quantization: of the base while training and predicting; None where it is whole.
         weights: `adapter` (PEFT folder beside this file), `model` (full weights beside this file) or `base` (untrained).
         weights_hash: SHA-256 over the trained weight files; empty where `weights` is `base`.
+        continued_from: `weights_hash` of the run whose weights this training began with; empty where it began anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -53,8 +70,10 @@ class Contract(BaseModel):
     base_hash: str
     tokenizer_hash: str
     dtype: str
+    quantization: Quantization | None = None
     weights: str
     weights_hash: str = ""
+    continued_from: str = ""
 
 
 def write_contract(run: Path, contract: Contract) -> None:

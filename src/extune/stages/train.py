@@ -22,9 +22,10 @@ from extune.domain.example import Example
 from extune.errors import RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
-from extune.models.adapters import add_adapter
-from extune.models.base_model import choose_device, hash_base, load_base, load_tokenizer, resolve_base
+from extune.models.base_model import choose_device, hash_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
+from extune.models.continuing import start_model
+from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
 from extune.predicting.open import build_encoder, build_predictor
 from extune.recipe.load import dump_recipe, find_changes
@@ -133,15 +134,22 @@ def _train_once(
     base = resolve_base(recipe.base.model)
     tokenizer = load_tokenizer(base)
     contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base))
+    earlier = RunDir(Path(recipe.base.adapter)) if recipe.base.adapter is not None else None
+    origin = {"continued_from": earlier.contract().weights_hash} if earlier is not None else {}
+    contract = contract.model_copy(update={"quantization": quantization_of(recipe.adapter), **origin})
     encoders = {name: build_encoder(tokenizer, contract) for name in splits}
     rows = _encode(splits, encoders)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
-    model = add_adapter(load_base(base, contract.dtype, device), recipe.adapter)
+    model = start_model(recipe.adapter, base, contract, device, earlier)
     score_dev = None
     if "dev" in splits:
         score_dev = _build_score_dev(recipe, model, contract, encoders["dev"], splits["dev"].examples)
-    selection = recipe.selection.model_copy(update={"metric": recipe.metric})
-    setup = TrainingSetup(recipe.training, selection, precision.autocast)
+    setup = TrainingSetup(
+        recipe.training,
+        recipe.selection.model_copy(update={"metric": recipe.metric}),
+        precision.autocast,
+        loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
+    )
     write_text(run.recipe_file, dump_recipe(recipe))
     try:
         result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)

@@ -52,7 +52,8 @@ def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
             use_cache=False,
         ).logits[0]
         return cross_entropy(logits_NV.float(), pack["labels"], reduction="none")
-    logits_BTV = model(input_ids=pack["input_ids"], attention_mask=pack["attention_mask"], use_cache=False).logits
     labels_BT = pack["labels"][:, 1:]  # position t predicts token t + 1
     is_target_BT = labels_BT != IGNORED
-    return cross_entropy(logits_BTV[:, :-1][is_target_BT].float(), labels_BT[is_target_BT], reduction="none")
+    logits_BTV = model(input_ids=pack["input_ids"], attention_mask=pack["attention_mask"], use_cache=False).logits
+    logits_BTV = logits_BTV[:, -pack["labels"].shape[1] : -1]  # learned virtual tokens come first and predict nothing
+    return cross_entropy(logits_BTV[is_target_BT].float(), labels_BT[is_target_BT], reduction="none")

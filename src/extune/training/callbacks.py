@@ -15,11 +15,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from peft import PeftModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from extune.files import write_text
+from extune.models.adapters import load_prompt_encoder
 
 
 class Speed:
@@ -172,3 +174,21 @@ class InterruptCallback(TrainerCallback):  # type: ignore[misc]
         """Ask the Trainer to save and stop."""
         if self.requested:
             control.should_save = control.should_training_stop = True
+
+
+class PromptEncoderCallback(TrainerCallback):  # type: ignore[misc]
+    """On resuming, gives p_tuning its network back: peft's checkpoint holds only the embeddings that it made."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+
+    def on_train_begin(
+        self,
+        _args: TrainingArguments,
+        _state: TrainerState,
+        _control: TrainerControl,
+        model: PreTrainedModel | PeftModel,
+        **_: Any,
+    ) -> None:
+        """The Trainer has loaded the rest of the checkpoint by now."""
+        load_prompt_encoder(model, self.checkpoint)

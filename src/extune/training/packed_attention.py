@@ -4,8 +4,10 @@ In: queries, keys and values of one packed sequence and its layout. Out: what ea
 models: it is registered with transformers' public `AttentionInterface`, and a model asks for it by name. A dense T x T mask
 gives the same numbers; on a pack of 16 TCM sentences it took half of the whole training step.
 
-Shapes: B rests, T tokens, P prefix tokens, S = T - P, R slots of a line, K = P + R keys, H heads, G heads of keys and values,
-D head size.
+Prefix tuning puts V learned keys and values before those of the pack: every token sees all of them.
+
+Shapes: B rests, T tokens, P prefix tokens, S = T - P, R slots of a line, K = P + R keys, V virtual tokens (0 without prefix
+tuning), H heads, G heads of keys and values, D head size.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -38,8 +40,8 @@ def packed_attention(  # noqa: PLR0913, PLR0917 - the signature is transformers'
 ) -> tuple[torch.Tensor, None]:
     """Attention of one packed sequence; without a layout, that of transformers' `sdpa`.
 
-    Queries are (1, H, T, D), keys and values (1, G, T, D) with H a multiple of G. The layout is given to the model's forward
-    as a keyword argument, which transformers hands down to here; the mask is not looked at beside it.
+    Queries are (1, H, T, D), keys and values (1, G, V + T, D) with H a multiple of G. The layout is given to the model's
+    forward as a keyword argument, which transformers hands down to here; the mask is not looked at beside it.
 
     Returns:
         (1, T, H, D), and None for the weights.
@@ -51,19 +53,23 @@ def packed_attention(  # noqa: PLR0913, PLR0917 - the signature is transformers'
         return plain
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    virtual = key.shape[2] - query.shape[2]
+    seen = virtual + layout.prefix
     head_1HPD = scaled_dot_product_attention(
         query[:, :, : layout.prefix],
-        key[:, :, : layout.prefix],
-        value[:, :, : layout.prefix],
+        key[:, :, :seen],
+        value[:, :, :seen],
+        # torch's is_causal aligns the first query with the first key, which with virtual tokens is not its own
+        attn_mask=query.new_ones(layout.prefix, seen, dtype=torch.bool).tril(virtual) if virtual else None,
         dropout_p=dropout,
         scale=scaling,
-        is_causal=True,
+        is_causal=not virtual,
     )
     rests_BHRD = scaled_dot_product_attention(
         _lines(query, layout),
-        _behind_prefix(key, layout),
-        _behind_prefix(value, layout),
-        attn_mask=layout.visible_RK,
+        _behind_prefix(key, layout, virtual),
+        _behind_prefix(value, layout, virtual),
+        attn_mask=pad(layout.visible_RK, (virtual, 0), value=True),
         dropout_p=dropout,
         scale=scaling,
     )
@@ -77,10 +83,10 @@ def _lines(tokens: torch.Tensor, layout: PackLayout) -> torch.Tensor:
     return picked.view(*layout.gather_BR.shape, *picked.shape[1:]).transpose(1, 2)
 
 
-def _behind_prefix(tokens: torch.Tensor, layout: PackLayout) -> torch.Tensor:
-    """(1, H, T, D) to (B, H, K, D): the prefix before every line."""
-    prefix = tokens[:, :, : layout.prefix].expand(len(layout.gather_BR), -1, -1, -1)
-    return torch.cat([prefix, _lines(tokens, layout)], dim=2)
+def _behind_prefix(tokens: torch.Tensor, layout: PackLayout, virtual: int) -> torch.Tensor:
+    """(1, H, V + T, D) to (B, H, V + K, D): virtual tokens and prefix before every line."""
+    prefix = tokens[:, :, : virtual + layout.prefix].expand(len(layout.gather_BR), -1, -1, -1)
+    return torch.cat([prefix, _lines(tokens[:, :, virtual:], layout)], dim=2)
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
-from extune.errors import RecipeError
+_LOG = logging.getLogger(__name__)
+_WHOLE = ("full", "freeze")
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,20 @@ def choose_precision(dtype: str, method: str, device: str) -> Precision:
     steps of the embedded base took 0.64 of their float32 time on a CPU with AVX512-BF16, against 0.54 for bfloat16 weights:
     autocast keeps nearly all of the gain. A frozen base on a GPU is held in bfloat16, which halves its memory.
 
+    float16 overflows in training: where a recipe asks for it, bfloat16 or float32 takes its place, and the log says so.
+
     Args:
         dtype: `base.dtype` of the recipe. `auto` uses bfloat16 where the device multiplies it natively.
         method: `adapter.method`.
         device: as torch names it.
     """
     if dtype == "float16":
-        raise RecipeError(
-            "float16 overflows in training",
-            where="base.dtype",
-            expected="auto, bfloat16 or float32",
-            fix="base.dtype=auto",
-        )
+        taken = "bfloat16" if multiplies_bfloat16(device) else "float32"
+        _LOG.warning("base.dtype: float16 overflows in training; %s on %s takes its place", taken, device)
+        dtype = "auto"
     if dtype == "float32" or (dtype == "auto" and not multiplies_bfloat16(device)):
         return Precision("float32", autocast=False)
-    frozen = method != "full"
+    frozen = method not in _WHOLE
     held_small = frozen and (dtype == "bfloat16" or device.startswith("cuda"))
     return Precision("bfloat16" if held_small else "float32", autocast=True)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
+from peft import PeftType
 from transformers import PreTrainedModel
 
 from extune.errors import TrainingError
@@ -124,8 +125,9 @@ def packing_obstacle(model: PreTrainedModel) -> str | None:
     """Why packing cannot work with this model, as far as its configuration says; None where nothing is in the way."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = set(getattr(inner.config, "layer_types", None) or ["full_attention"])
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        return "the adapter adds virtual tokens"
+    adapter = getattr(model, "active_peft_config", None)
+    if adapter is not None and adapter.is_prompt_learning and adapter.peft_type != PeftType.PREFIX_TUNING:
+        return "peft gives tokens behind the embeddings of virtual tokens no positions of their own"
     if not getattr(inner, "_supports_attention_backend", False):
         return "the architecture does not use transformers' attention interface"
     if layers != {"full_attention"} or getattr(inner.config, "sliding_window", None):

@@ -26,12 +26,15 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
+from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
+from extune.models.quantize import require_bitsandbytes
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
-from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, Speed
+from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, PromptEncoderCallback, Speed
 from extune.training.data_order import LengthGroupedOrder
 from extune.training.memory_plan import plan_pack_tokens
+from extune.training.optimizer import build_loraplus_optimizer
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import (
@@ -55,12 +58,14 @@ class TrainingSetup:
     Attributes:
         autocast: multiply in bfloat16, from `choose_precision`.
         max_pack_tokens: None plans it from the free memory.
+        loraplus_lr_ratio: learning rate of LoRA's B over that of A; None: one rate for all.
     """
 
     training: TrainingSection
     selection: SelectionSection
     autocast: bool = False
     max_pack_tokens: int | None = None
+    loraplus_lr_ratio: float | None = None
 
     @property
     def metric(self) -> str:
@@ -94,12 +99,13 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
     """The Trainer with packs instead of tensors as inputs.
 
     Args:
-        autocast: multiply in bfloat16 while training. The Trainer's own `bf16` would wrap the model's forward, and undoing that
-            (accelerate 1.15) takes transformers' own wrappers off too.
+        setup: whose `autocast` multiplies in bfloat16 while training. The Trainer's own `bf16` would wrap the model's forward,
+            and undoing that (accelerate 1.15) takes transformers' own wrappers off too.
         score_dev: predicts and scores the dev set with the model as it is; its keys become `eval_...`.
     """
 
     control: TrainerControl
+    optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,
@@ -108,15 +114,27 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         rows: Sequence[EncodedRow],
         collator: BatchCollator,
         *,
-        autocast: bool = False,
+        setup: TrainingSetup,
         score_dev: ScoreDev | None = None,
     ) -> None:
         # evaluate() is replaced below; the Trainer only insists that there is something to evaluate on
         super().__init__(model=model, args=args, train_dataset=rows, eval_dataset=[], data_collator=collator)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the targets of a whole step
         self.remove_callback(PrinterCallback)
-        self.autocast, self.score_dev = autocast, score_dev
+        self.setup, self.score_dev = setup, score_dev
         self.speed = Speed()
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimizer of the recipe, with LoRA+'s two learning rates where it asks for them."""
+        if self.optimizer is None and self.setup.loraplus_lr_ratio is not None:
+            self.optimizer = build_loraplus_optimizer(self.model, self.args, self.setup.loraplus_lr_ratio)
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        return optimizer
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what can be trained on, also of p_tuning, of which peft saves the result alone."""
+        super().save_model(output_dir, _internal_call)
+        save_prompt_encoder(self.model, Path(output_dir or self.args.output_dir))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of LengthGroupedOrder, the last partial one included."""
@@ -166,7 +184,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         """Summed cross-entropy of a pack over the targets of the whole step."""
         if return_outputs or num_items_in_batch is None:
             raise NotImplementedError("only training_step computes losses, and it counts the targets")
-        with computing(self.args.device, autocast=self.autocast):
+        with computing(self.args.device, autocast=self.setup.autocast):
             total: torch.Tensor = target_losses(model, inputs).sum()
         processes: int = self.accelerator.num_processes  # gradients are averaged over them, but their targets were summed
         return total * processes / num_items_in_batch
@@ -227,13 +245,14 @@ def train_model(
     args = build_arguments(setup, out / "checkpoints", len(rows), scored=score_dev is not None)
     model.to(args.device)
     collator = _prepare(model, rows, setup, args)
-    trainer = ExtuneTrainer(model, args, rows, collator, autocast=setup.autocast, score_dev=score_dev)
+    trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
+    checkpoint = last_checkpoint(out / "checkpoints") if resume else None
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
     bar = ProgressCallback(console) if console else None
-    for callback in (log, interrupt, bar, _early_stopping(setup.selection, score_dev)):
+    restoring = PromptEncoderCallback(checkpoint) if checkpoint else None
+    for callback in (log, interrupt, bar, restoring, _early_stopping(setup.selection, score_dev)):
         if callback:
             trainer.add_callback(callback)
-    checkpoint = last_checkpoint(out / "checkpoints") if resume else None
     try:
         with interrupt.listening(), _packed(model, collator), _model_restored(model, args), _no_foreign_bars():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -242,6 +261,8 @@ def train_model(
             bar.close()
     if interrupt.requested:
         raise KeyboardInterrupt
+    if trainer.state.best_model_checkpoint is not None:
+        load_prompt_encoder(model, Path(trainer.state.best_model_checkpoint))
     return TrainingResult(
         best_step=trainer.state.best_global_step or trainer.state.global_step,
         best_score=trainer.state.best_metric,
@@ -256,6 +277,8 @@ def train_model(
 def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, scored: bool) -> TrainingArguments:
     """The Trainer's arguments for this setup. Scores and checkpoints share their steps, so that the best can be kept."""
     training, selection = setup.training, setup.selection
+    if training.optim.endswith("8bit"):
+        require_bitsandbytes(f"training.optim: {training.optim}")
     steps_per_epoch = math.ceil(math.ceil(rows / training.per_device_train_batch_size) / training.gradient_accumulation_steps)
     every = selection.eval_steps or steps_per_epoch
     return TrainingArguments(
@@ -267,6 +290,7 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         lr_scheduler_type=training.lr_scheduler_type,
         warmup_steps=training.warmup_ratio,  # below 1 it is a share of the steps
+        optim=training.optim,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         gradient_checkpointing=training.gradient_checkpointing,

@@ -1,0 +1,32 @@
+"""Verbs that make another run out of a run: merge. They change how weights are stored, never what the contract asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extune.cli.progress import quiet_libraries
+from extune.cli.run_verbs import Device, RunPath
+from extune.cli.terminal import note, say
+
+
+def merge(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="The new run; by default variants/merged inside RUN.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; by default the run's own.")] = None,
+    device: Device = None,
+) -> None:
+    """Put the adapter of a run into its base's weights; logits and predictions are compared first."""
+    quiet_libraries()
+    from extune.stages.merge import merge as merge_run
+
+    merged = merge_run(run, out, dtype=dtype, device=device)
+    found, rows = merged.agreement, "made sentences" if merged.made else "dev examples"
+    say(
+        f"logits differ by {found.difference:.1e}, at most {found.tolerance:g} ({merged.dtype}); the adapter changes them by "
+        f"{found.effect:.1e}; the predictions of {merged.examples} {rows} are equal"
+    )
+    say(f"wrote {merged.run.path}")
+    note(f"next: extune predict {merged.run.path}; {merged.run.path / 'model'} loads in plain transformers")
