@@ -17,18 +17,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
+from extune.models.legacy.cache import native_folder
 
 EMBEDDED = "embedded"
 
 
 def resolve_base(name: str) -> Path:
-    """The folder of the base called `name`.
+    """The folder of the base called `name`, ready to be loaded.
 
     Args:
-        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout.
+        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout. A legacy checkpoint
+            (Qwen-1, Baichuan, ChatGLM) is converted the first time and taken from the cache afterwards.
 
     Raises:
         RecipeError: there is no such folder.
+        ModelError: a legacy checkpoint that cannot be represented exactly.
     """
     if name == EMBEDDED:
         return Path(str(files("extune").joinpath("shipped", "base")))
@@ -40,7 +43,7 @@ def resolve_base(name: str) -> Path:
             expected=f"{EMBEDDED!r} or a local folder in Hugging Face layout; names of a model hub are not supported yet",
             fix="download the model and name its folder, or use base.model=embedded",
         )
-    return folder
+    return native_folder(folder)
 
 
 def choose_device(requested: str | None) -> str:

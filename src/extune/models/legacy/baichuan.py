@@ -21,10 +21,12 @@ from extune.models.legacy.family import (
 )
 from extune.models.legacy.sentencepiece_tokenizer import SentencePieceStyle, read_sentencepiece_tokenizer
 
-_KNOWN_KEYS = (
-    "attention_bias gradient_checkpointing hidden_act hidden_size intermediate_size max_position_embeddings "
-    "num_attention_heads num_hidden_layers rms_norm_eps vocab_size z_loss_weight"
-).split()
+_KNOWN_KEYS = frozenset(
+    """
+    attention_bias gradient_checkpointing hidden_act hidden_size intermediate_size max_position_embeddings
+    num_attention_heads num_hidden_layers rms_norm_eps vocab_size z_loss_weight
+    """.split()  # noqa: SIM905 (a list would be five times as long)
+)
 _SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens")
 _USER, _ASSISTANT = "<reserved_106>", "<reserved_107>"
 _CHAT = (
@@ -118,10 +120,12 @@ _MODULES = {
     "lm_head": ("lm_head",),
     "model.layers.N.self_attn.W_pack": tuple(f"model.layers.N.self_attn.{part}_proj" for part in "qkv"),
 } | {
-    name: (name,)
-    for part in ("self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "input_layernorm", "post_attention_layernorm")
-    for name in (f"model.layers.N.{part}",)
-}  # fmt: skip
+    f"model.layers.N.{part}": (f"model.layers.N.{part}",)
+    for part in (
+        *("input_layernorm", "post_attention_layernorm", "self_attn.o_proj"),
+        *("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+    )
+}
 _IGNORED = (r".*\.self_attn\.rotary_emb\.inv_freq",)
 
 BAICHUAN1 = Family(

@@ -6,6 +6,7 @@ complete or absent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
 from extune.files import atomic_folder, hash_files, write_json
-from extune.models.legacy.family import Conversation, Family, NativeConfig, read_settings, refuse
+from extune.models.legacy.family import Conversation, Family, NativeConfig, Part, read_settings, refuse
 from extune.models.legacy.note import Conversion, write_note
 from extune.models.legacy.plan import Plan, make_plan, target_name
 from extune.models.legacy.recognise import recognise
@@ -60,9 +61,8 @@ def convert_base(source: Path, out: Path, family_name: str | None = None) -> Con
     return conversion
 
 
-def convert_tensor(tensor: torch.Tensor, name: str, plan: Plan, family: Family) -> dict[str, torch.Tensor]:
+def convert_tensor(tensor: torch.Tensor, name: str, parts: Sequence[Part], family: Family) -> dict[str, torch.Tensor]:
     """The native tensors of a legacy one: its rows, divided by their length where they are a unit head."""
-    parts = plan.parts[name]
     if family.unit_head and parts[0].module == "lm_head":
         blocks = [torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST) for rows in tensor.split(_HEAD_ROWS)]
         tensor = torch.cat([block.to(tensor.dtype) for block in blocks])
@@ -78,7 +78,7 @@ def _write_weights(plan: Plan, family: Family, folder: Path) -> None:
         tensors: dict[str, torch.Tensor] = {}
         for legacy, tensor in read_weights(file):
             if legacy in plan.parts:
-                tensors |= convert_tensor(tensor, legacy, plan, family)
+                tensors |= convert_tensor(tensor, legacy, plan.parts[legacy], family)
         save_file(tensors, folder / name, metadata={"format": "pt"})
         places |= dict.fromkeys(tensors, name)
     if len(plan.files) > 1:

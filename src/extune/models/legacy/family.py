@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,15 @@ _LAYER = re.compile(r"\.(\d+)\.")
 
 # Keys that every Hugging Face config may have and that do not change what these models compute.
 _HARMLESS_KEYS = frozenset(
-    "architectures auto_map bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward decoder_start_token_id "
-    "diversity_penalty do_sample dtype early_stopping eos_token_id finetuning_task id2label initializer_range label2id "
-    "length_penalty max_length max_new_tokens min_length model_max_length model_type name_or_path no_repeat_ngram_size "
-    "num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states output_scores pad_token_id "
-    "prefix pretraining_tp problem_type pruned_heads remove_invalid_values repetition_penalty return_dict "
-    "return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss "
-    "tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript transformers_version "
-    "typical_p use_bfloat16 use_cache".split()
+    """
+    architectures auto_map bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward decoder_start_token_id
+    diversity_penalty do_sample dtype early_stopping eos_token_id finetuning_task id2label initializer_range label2id
+    length_penalty max_length max_new_tokens min_length model_max_length model_type name_or_path no_repeat_ngram_size
+    num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states output_scores pad_token_id prefix
+    pretraining_tp problem_type pruned_heads remove_invalid_values repetition_penalty return_dict return_dict_in_generate
+    sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_word_embeddings
+    tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p use_bfloat16 use_cache
+    """.split()  # noqa: SIM905 (a list would be five times as long)
 )
 
 
@@ -162,7 +163,7 @@ def require_values(config: Config, required: Mapping[str, Any]) -> None:
             )
 
 
-def require_known_keys(config: Config, known: Sequence[str]) -> None:
+def require_known_keys(config: Config, known: Collection[str]) -> None:
     """Raise for an entry that is set and of which nothing says what it changes."""
     unknown = sorted(
         name

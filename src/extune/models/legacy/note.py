@@ -1,4 +1,4 @@
-"""The note that a converted folder carries: what it was and where it is not equal to it. In: a conversion. Out: conversion.json."""
+"""The note that a converted folder carries: what it was, and its limits. In: a conversion. Out: conversion.json."""
 
 from __future__ import annotations
 

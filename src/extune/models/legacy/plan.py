@@ -1,7 +1,7 @@
 """What a conversion will write, known and checked before anything is written.
 
-In: the tensors that files hold, a family and its native config. Out: for each output file the legacy tensors that go into it and
-the native tensors that come out. It reads no weights.
+In: the tensors that files hold, a family and its native config. Out: which native tensors each legacy one becomes. It
+reads no weights.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from extune.errors import RecipeError
 from extune.models.legacy.baichuan import BAICHUAN1, BAICHUAN2
 from extune.models.legacy.chatglm import CHATGLM2, CHATGLM3
-from extune.models.legacy.family import Config, Family, NativeConfig, read_settings, refuse
+from extune.models.legacy.family import Config, Family, read_settings, refuse
 from extune.models.legacy.qwen import QWEN1
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (QWEN1, BAICHUAN1, BAICHUAN2, CHATGLM2, CHATGLM3)}
@@ -103,7 +103,7 @@ def _require_plain_weights(config: Config) -> None:
                 f"{key} is {str(config[key])[:80]}: the weights are quantised",
                 where="config.json",
                 expected="a checkpoint in float32, bfloat16 or float16",
-                fix="convert the unquantised release of the same model; base.dtype or a quantised training makes it small again",
+                fix="convert the unquantised release of the same model",
             )
 
 

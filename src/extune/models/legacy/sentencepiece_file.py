@@ -1,7 +1,7 @@
 """A sentencepiece model file, read without sentencepiece.
 
-In: a `tokenizer.model`. Out: its pieces and the settings that decide how it cuts text. The file is a protocol buffer; the numbers
-are the fields of sentencepiece_model.proto, whose defaults are filled in.
+In: a `tokenizer.model`. Out: its pieces and the settings that decide how it cuts text. The file is a protocol buffer; the
+numbers are the fields of sentencepiece_model.proto, whose defaults are filled in.
 """
 
 from __future__ import annotations

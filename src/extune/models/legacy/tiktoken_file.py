@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
@@ -99,9 +100,7 @@ def _merge_bytes(token: bytes, ranks: Mapping[bytes, int], limit: int) -> list[b
     """The parts of a token after all merges with a rank below `limit`, the smallest first, leftmost first."""
     parts = [bytes([byte]) for byte in token]
     while True:
-        found = [
-            (ranks.get(left + right, limit), place) for place, (left, right) in enumerate(zip(parts, parts[1:], strict=False))
-        ]
+        found = [(ranks.get(left + right, limit), place) for place, (left, right) in enumerate(pairwise(parts))]
         rank, place = min(found, default=(limit, 0))
         if rank >= limit:
             return parts

@@ -1,7 +1,7 @@
 """Weight files of legacy checkpoints: found, listed without reading the weights, read one file at a time.
 
-In: a folder. Out: names, shapes and tensors as they are stored. `.bin` files are read with `weights_only=True`, which runs nothing.
-It knows nothing about architectures.
+In: a folder. Out: names, shapes and tensors as they are stored. `.bin` files are read with `weights_only=True`, which runs
+nothing. It knows nothing about architectures.
 """
 
 from __future__ import annotations
