@@ -87,7 +87,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is none, it needs code of its own, or it cannot be read.
     """
-    _refuse_code(folder / "tokenizer_config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        _refuse_code(folder / name)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(
             "tokenizer.json is missing",
@@ -96,7 +97,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             fix="save it there with AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception for files that it cannot read
         raise ModelError(
             f"the tokenizer cannot be read: {_first_line(error)}",
@@ -124,7 +125,6 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
             dtype=getattr(torch, choose_dtype(dtype, device)),
             use_safetensors=True,
             local_files_only=True,
-            trust_remote_code=False,
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelError(

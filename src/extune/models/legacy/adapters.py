@@ -65,9 +65,9 @@ def convert_adapter(source: Path, base: Path, out: Path) -> int:
         lora_alpha=config["lora_alpha"],
         lora_dropout=config.get("lora_dropout", 0.0),
         use_rslora=bool(config.get("use_rslora")),
-        target_modules=_target_modules(lora, native["num_hidden_layers"]),
         modules_to_save=sorted({_last(name.rpartition(".")[0]) for name in saved}) or None,
     )
+    native_config.target_modules = _target_modules(lora, native["num_hidden_layers"])  # here, or peft forgets the order
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in {**lora, **saved}.items()}
     with atomic_folder(out) as folder:
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -60,7 +60,7 @@ def make_plan(tensors: Sequence[StoredTensor], family: Family, native: NativeCon
         ModelError: a tensor is unknown, stored twice, quantised, missing, or has another shape than the config says.
     """
     weights = [tensor for tensor in tensors if not family.is_ignored(tensor.name)]
-    parts = {tensor.name: family.split_module(_module(tensor.name), native) for tensor in weights}
+    parts = {tensor.name: _split(tensor.name, family, native) for tensor in weights}
     _require_weights(weights, parts, family)
     expected = native_shapes(native)
     _require_shapes(weights, parts, expected)
@@ -80,8 +80,9 @@ def target_name(tensor: str, part: Part) -> str:
     return f"{part.module}.{tensor.rpartition('.')[2]}"
 
 
-def _module(tensor: str) -> str:
-    return tensor.rpartition(".")[0]
+def _split(tensor: str, family: Family, native: NativeConfig) -> tuple[Part, ...]:
+    module, _, kind = tensor.rpartition(".")
+    return family.split_module(module, native) if kind in ("weight", "bias") else ()
 
 
 def _require_weights(weights: Sequence[StoredTensor], parts: Mapping[str, tuple[Part, ...]], family: Family) -> None:
