@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Done
 from safetensors.torch import load_file
+from tests.models.legacy.made_checkpoints import write_checkpoint
 
 from extune.engines.constraint import GrammarCompiler
+from extune.engines.engine import DecodingOptions
 from extune.predicting.open import load_predictor
 from extune.runs.contract import read_contract
-from tests.models.legacy.made_checkpoints import write_checkpoint
 
 FAMILIES = ("qwen1", "baichuan1", "baichuan2", "chatglm2", "chatglm3")
 TRAINING = (
@@ -22,6 +23,7 @@ TRAINING = (
     "training.max_steps=3",
     "selection.eval_steps=3",
     "training.logging_steps=1",
+    "selection.metric=loss",
 )
 
 
@@ -42,7 +44,7 @@ def golden_folder() -> Path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_lora_trains_on_a_legacy_folder_and_predicts(
-    family: str, extune: Callable[..., Done], golden_folder: Path, recipe_file: Path, tmp_path: Path
+    family: str, extune: Callable[..., Any], golden_folder: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
     base, run = golden_folder / family / "checkpoint_bin", tmp_path / "run"
     done = extune("train", recipe_file, f"base.model={base}", *TRAINING, "--out", run)
@@ -53,7 +55,7 @@ def test_lora_trains_on_a_legacy_folder_and_predicts(
     assert sum(loss is not None and loss > 0 for loss in losses) >= 3
     trained = load_file(run / "adapter" / "adapter_model.safetensors")
     assert any(tensor.abs().max() > 0 for name, tensor in trained.items() if "lora_B" in name)
-    predictor = load_predictor(run, device="cpu")
+    predictor = load_predictor(run, device="cpu", options=DecodingOptions(max_new_tokens=16))
     text = "患者头痛3日，服黄芪。"
     spans = predictor.predict(text).spans
     assert all(text[span.start : span.end] == span.text for span in spans)
@@ -84,7 +86,7 @@ def test_the_grammar_allows_what_is_learned(family: str, recipe_file: Path, tmp_
             matcher.accept(token)
 
 
-def test_import_base_says_what_it_wrote_and_its_limits(extune: Callable[..., Done], tmp_path: Path) -> None:
+def test_import_base_says_what_it_wrote_and_its_limits(extune: Callable[..., Any], tmp_path: Path) -> None:
     done = extune("import-base", write_checkpoint(tmp_path / "legacy", "qwen1"), tmp_path / "native")
     assert done.code == 0, done.err
     assert "Qwen-1 as Qwen2ForCausalLM, 27 tensors" in done.out
@@ -96,7 +98,7 @@ def test_import_base_says_what_it_wrote_and_its_limits(extune: Callable[..., Don
     assert (done.code, "does not exist" in done.err) == (2, True)
 
 
-def test_adapters_need_their_base(extune: Callable[..., Done], golden_folder: Path, tmp_path: Path) -> None:
+def test_adapters_need_their_base(extune: Callable[..., Any], golden_folder: Path, tmp_path: Path) -> None:
     source = golden_folder / "qwen1" / "lora_adapter_legacy"
     done = extune("import-base", source, tmp_path / "adapter")
     assert (done.code, "--base BASE" in done.err) == (2, True)
@@ -113,7 +115,7 @@ def test_adapters_need_their_base(extune: Callable[..., Done], golden_folder: Pa
     assert (done.code, "holds no adapter" in done.err) == (2, True)
 
 
-def test_a_look_alike_is_refused_in_a_recipe_too(extune: Callable[..., Done], recipe_file: Path, tmp_path: Path) -> None:
+def test_a_look_alike_is_refused_in_a_recipe_too(extune: Callable[..., Any], recipe_file: Path, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "legacy", "baichuan2", max_position_embeddings=None)
     for words in (("check", recipe_file, f"base.model={source}"), ("import-base", source, tmp_path / "out")):
         done = extune(*words)
@@ -122,7 +124,7 @@ def test_a_look_alike_is_refused_in_a_recipe_too(extune: Callable[..., Done], re
         assert "fix: use Baichuan2-7B" in done.err
 
 
-def test_a_family_can_be_named(extune: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_family_can_be_named(extune: Callable[..., Any], tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "legacy", "chatglm3", _name_or_path="output/checkpoint-1000")
     done = extune("import-base", source, tmp_path / "native")
     assert (done.code, "--family chatglm2 or chatglm3" in done.err) == (1, True)
@@ -130,7 +132,7 @@ def test_a_family_can_be_named(extune: Callable[..., Done], tmp_path: Path) -> N
     assert done.code == 0, done.err
 
 
-def test_budgets_beyond_the_positions_are_refused(extune: Callable[..., Done], recipe_file: Path, tmp_path: Path) -> None:
+def test_budgets_beyond_the_positions_are_refused(extune: Callable[..., Any], recipe_file: Path, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "legacy", "qwen1", seq_length=1024)
     done = extune("check", recipe_file, f"base.model={source}")
     assert done.code == 2

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from tests.models.legacy.golden_models import Converted, Golden
 from transformers import PreTrainedTokenizerBase
 
 from extune.models.base_model import load_tokenizer
 from extune.models.legacy.convert import convert_base
-from tests.models.legacy.golden_models import Converted, Golden
 
 
 @pytest.fixture(scope="session")

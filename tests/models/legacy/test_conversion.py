@@ -14,11 +14,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
-from extune.errors import ModelError
-from extune.models.base_model import load_base, load_tokenizer
-from extune.models.legacy import convert
-from extune.models.legacy.convert import convert_base
 from tests.models.legacy.made_checkpoints import (
     CONFIGS,
     HIDDEN,
@@ -30,6 +25,11 @@ from tests.models.legacy.made_checkpoints import (
     write_json,
     write_weights,
 )
+
+from extune.errors import ModelError
+from extune.models.base_model import load_base, load_tokenizer
+from extune.models.legacy import convert
+from extune.models.legacy.convert import convert_base
 
 
 def native_tensors(folder: Path) -> dict[str, torch.Tensor]:

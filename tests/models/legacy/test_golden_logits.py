@@ -9,9 +9,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import PreTrainedModel
-
 from tests.models.legacy.golden_models import FAMILIES, KINDS, TOLERANCE, Converted, Golden, deviation, load_strictly
+from transformers import PreTrainedModel
 
 CASES = ("single", "left_pad", "right_pad", "long")
 

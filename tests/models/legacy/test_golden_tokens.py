@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.models.legacy.golden_models import FAMILIES, Converted, Golden
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from extune.domain.prompt import Message
 from extune.models.base_model import hash_tokenizer, load_tokenizer
 from extune.models.legacy.baichuan import BAICHUAN2
 from extune.tokens.encode import encode_messages, encode_text, stop_token_ids
-from tests.models.legacy.golden_models import FAMILIES, Converted, Golden
 
 Tokenizers = Callable[[str], PreTrainedTokenizerBase]
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from tests.models.legacy.golden_models import TOLERANCE, Converted, Golden, deviation, load_strictly
+from tests.models.legacy.made_checkpoints import GROUPS, HEADS, HIDDEN, LAYERS, WIDTH, write_checkpoint, write_json
 
 from extune.errors import ModelError
 from extune.models.adapters import load_adapter
@@ -18,8 +20,6 @@ from extune.models.base_model import load_base
 from extune.models.legacy.adapters import convert_adapter
 from extune.models.legacy.convert import convert_base
 from extune.models.legacy.prefix import convert_prefix
-from tests.models.legacy.golden_models import TOLERANCE, Converted, Golden, deviation, load_strictly
-from tests.models.legacy.made_checkpoints import GROUPS, HEADS, HIDDEN, LAYERS, WIDTH, write_checkpoint, write_json
 
 RANK = 3
 ROWS = {"qwen1": 3 * HIDDEN, "chatglm3": (HEADS + 2 * GROUPS) * WIDTH}

@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 import pytest
+from tests.models.legacy.made_checkpoints import make_tensors, write_checkpoint, write_weights
 
 from extune.errors import ModelError
 from extune.models.base_model import EMBEDDED, hash_base, load_tokenizer, resolve_base
 from extune.models.legacy.cache import cache_root
-from tests.models.legacy.made_checkpoints import make_tensors, write_checkpoint, write_weights
 
 
 @pytest.fixture(autouse=True)

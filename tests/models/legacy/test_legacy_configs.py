@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.models.legacy.made_checkpoints import BAICHUAN_CONFIG, CHATGLM_CONFIG, CONFIGS, QWEN_CONFIG
 
 from extune.errors import ModelError, RecipeError
 from extune.models.legacy.plan import native_shapes
 from extune.models.legacy.recognise import FAMILIES, choose_family, is_legacy, recognise
-from tests.models.legacy.made_checkpoints import BAICHUAN_CONFIG, CHATGLM_CONFIG, CONFIGS, QWEN_CONFIG
 
 
 def cases(folder: Path, part: str) -> list[dict[str, Any]]:
