@@ -121,7 +121,7 @@ WRONG_TENSORS: list[tuple[dict[str, torch.Tensor], str]] = [
     (make_tensors("qwen1") | {"transformer.h.0.attn.c_attn.qweight": torch.zeros(2)}, "not part of Qwen-1: .*qweight"),
     (make_tensors("qwen1") | {"transformer.h.2.ln_1.weight": torch.zeros(HIDDEN)}, "too many: model.layers.2"),
     (make_tensors("qwen1") | {"transformer.visual.proj": torch.zeros(2)}, "not part of Qwen-1: transformer.visual.proj"),
-    (make_tensors("qwen1") | {"lm_head.weight": torch.zeros(512, HIDDEN + 1)}, r"lm_head.weight \[512, 17\] instead of \[512, 16\]"),
+    (make_tensors("qwen1") | {"lm_head.weight": torch.zeros(512, HIDDEN + 1)}, r"\[512, 17\] instead of \[512, 16\]"),
     (make_tensors("qwen1") | {"transformer.h.0.attn.c_attn.weight": torch.zeros(32, HIDDEN)}, "the config says 48 rows"),
     (make_tensors("qwen1") | {"lm_head.weight": torch.zeros(512, HIDDEN, dtype=torch.int8)}, "quantised"),
 ]  # fmt: skip

@@ -196,7 +196,7 @@ class TestPrefix:
     def test_the_original_keys_fit_only_positions_from_zero(
         self, converted: Converted, golden: Golden, golden_folder: Path, tmp_path: Path
     ) -> None:
-        """Why the conversion rotates: with PEFT's positions the stored keys would be wrong, with the original's they are right."""
+        """Why the conversion rotates: the stored keys are wrong at PEFT's positions and right at the original's."""
         source = golden_folder / "chatglm3" / "ptuning_v2_checkpoint"
         convert_prefix(source, converted("chatglm3"), tmp_path / "native")
         stored = torch.load(source / "pytorch_model.bin", weights_only=True)["transformer.prefix_encoder.embedding.weight"]

@@ -32,7 +32,7 @@ def read_qwen_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     ranks = _read_ranks(folder / _FILE)
     letters = _byte_letters()
     vocabulary = {_spell(token, letters): rank for token, rank in ranks.items()}
-    merges = [tuple(_spell(part, letters) for part in pair) for pair in _derive_merges(ranks, folder / _FILE)]
+    merges = [(_spell(left, letters), _spell(right, letters)) for left, right in _derive_merges(ranks, folder / _FILE)]
     tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=merges))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
