@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
+from extune.models.legacy.cache import native_folder
 from extune.models.quantize import keep_gradients, loading_arguments
 from extune.runs.contract import Quantization
 
@@ -24,13 +25,15 @@ EMBEDDED = "embedded"
 
 
 def resolve_base(name: str) -> Path:
-    """The folder of the base called `name`.
+    """The folder of the base called `name`, ready to be loaded.
 
     Args:
-        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout.
+        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout. A legacy checkpoint
+            (Qwen-1, Baichuan, ChatGLM) is converted the first time and taken from the cache afterwards.
 
     Raises:
         RecipeError: there is no such folder.
+        ModelError: a legacy checkpoint that cannot be represented exactly.
     """
     if name == EMBEDDED:
         return Path(str(files("extune").joinpath("shipped", "base")))
@@ -42,7 +45,7 @@ def resolve_base(name: str) -> Path:
             expected=f"{EMBEDDED!r} or a local folder in Hugging Face layout; names of a model hub are not supported yet",
             fix="download the model and name its folder, or use base.model=embedded",
         )
-    return folder
+    return native_folder(folder)
 
 
 def choose_device(requested: str | None) -> str:
@@ -86,7 +89,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is none, it needs code of its own, or it cannot be read.
     """
-    _refuse_code(folder / "tokenizer_config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        _refuse_code(folder / name)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(
             "tokenizer.json is missing",
@@ -95,7 +99,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             fix="save it there with AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception for files that it cannot read
         raise ModelError(
             f"the tokenizer cannot be read: {_first_line(error)}",
@@ -126,7 +130,6 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
             dtype=kind,
             use_safetensors=True,
             local_files_only=True,
-            trust_remote_code=False,
             **loading_arguments(quantization, kind, device),
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:

@@ -5,8 +5,6 @@ It knows nothing about training. Everything is safetensors; a folder is complete
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.errors import ModelError, RunError
-from extune.files import hash_files
+from extune.files import atomic_folder, hash_files
 from extune.models.adapters import load_adapter, save_prompt_encoder
 from extune.models.base_model import (
     EMBEDDED,
@@ -36,19 +34,19 @@ def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
         config = model.peft_config["default"]
         if Path(str(config.base_model_name_or_path)) == resolve_base(EMBEDDED):
             config.base_model_name_or_path = EMBEDDED  # the folder of this machine's installation means nothing elsewhere
-        with complete_folder(run / "adapter") as folder:
+        with atomic_folder(run / "adapter") as folder:
             model.save_pretrained(folder, save_embedding_layers=False)
             save_prompt_encoder(model, folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return "adapter"
-    with complete_folder(run / "model") as folder:
+    with atomic_folder(run / "model") as folder:
         model.save_pretrained(folder, max_shard_size=_SHARD)
     return "model"
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, run: Path) -> None:
     """Write the tokenizer into `run/tokenizer`, and beside whole weights, which are then a base for anyone."""
-    with complete_folder(run / "tokenizer") as folder:
+    with atomic_folder(run / "tokenizer") as folder:
         tokenizer.save_pretrained(folder)
     if (run / "model").is_dir():
         tokenizer.save_pretrained(run / "model")
@@ -154,19 +152,3 @@ def _as_run_error() -> Iterator[None]:
         raise RunError(
             error.what, where=error.where, expected=error.expected, fix="copy the run directory again, or train again"
         ) from error
-
-
-@contextmanager
-def complete_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of `folder` on success and is removed on error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

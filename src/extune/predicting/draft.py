@@ -5,11 +5,13 @@ It describes the untrained base; training replaces `weights` when there are some
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from extune.engines.engine import DecodingOptions
+from extune.errors import RecipeError
 from extune.models.base_model import choose_device, choose_dtype, hash_base, hash_tokenizer, load_tokenizer, resolve_base
 from extune.predicting.open import open_base
 from extune.predicting.predictor import Predictor
@@ -37,8 +39,9 @@ def draft_contract(
 
     Raises:
         ModelError: nothing in the base says where an answer ends.
-        RecipeError: `prompt.template` is no template.
+        RecipeError: `prompt.template` is no template, or the budgets hold more tokens than the base has positions for.
     """
+    _require_positions(recipe, base)
     return Contract(
         extune_version=installed_version("extune") or "0+unknown",
         name=recipe.name,
@@ -65,6 +68,18 @@ def draft_contract(
 
 def _prompt_template(recipe: Recipe) -> PromptTemplate | None:
     return None if recipe.prompt.template is None else read_prompt_template(Path(recipe.prompt.template))
+def _require_positions(recipe: Recipe, base: Path) -> None:
+    """Refuse budgets beyond the positions that the base was made for."""
+    config = base / "config.json"
+    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings") if config.is_file() else None
+    wanted = recipe.prompt.max_input_tokens + recipe.prompt.max_answer_tokens
+    if positions is not None and wanted > positions:
+        raise RecipeError(
+            f"max_input_tokens and max_answer_tokens are {wanted} together, the base has {positions} positions",
+            where="prompt.max_input_tokens",
+            expected=f"at most {positions} tokens of prompt and answer (max_position_embeddings in the base's config.json)",
+            fix=f"prompt.max_input_tokens={positions - recipe.prompt.max_answer_tokens}, or another base",
+        )
 
 
 def _generation_config(base: Path) -> GenerationConfig | None:

@@ -14,6 +14,9 @@ PLAIN_TEMPLATE = (
 )
 """For bases without a chat template; an answer ends with the tokenizer's end-of-text token."""
 
+CONTENTS_APART = "{# extune: contents apart #}"
+"""Opens a template whose model learned each content encoded for itself, not fused with the template's text around it."""
+
 
 def choose_template(tokenizer_template: str | Mapping[str, str] | None) -> str:
     """The base's own template, its `default` one where it has several, or the plain one where it has none.

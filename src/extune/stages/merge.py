@@ -20,7 +20,7 @@ from extune.errors import ModelError, RecipeError, RunError
 from extune.files import write_json
 from extune.models.base_model import choose_device
 from extune.models.checkpoint import (
-    complete_folder,
+    atomic_folder,
     hash_weights,
     load_run_tokenizer,
     load_weights,
@@ -86,7 +86,7 @@ def merge(
     tokenizer = load_run_tokenizer(source.path, contract)
     examples, made = _choose_examples(source, build_encoder(tokenizer, contract))
     check = _Check(tokenizer, contract, examples, source.path, chosen)
-    with complete_folder(place.path) as folder:
+    with atomic_folder(place.path) as folder:
         save_weights(merge_weights(source.path, contract, kind, chosen), folder)
         save_tokenizer(tokenizer, folder)
         merged = contract.model_copy(

@@ -23,9 +23,21 @@ from extune.errors import DataError, ModelError, RecipeError
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
 from extune.prompts.messages import render_messages
-from extune.prompts.templates import choose_template
+from extune.prompts.templates import CONTENTS_APART, choose_template
 from extune.runs.contract import Contract
 from extune.tokens.lengths import LengthReport, Lengths, refuse, where_is
+from extune.tokens.plain_text import AnswerEncoder, decode_completion, encode_text
+
+__all__ = [
+    "EncodedRow",
+    "Encoder",
+    "LengthReport",
+    "decode_completion",
+    "encode_messages",
+    "encode_text",
+    "render_template",
+    "stop_token_ids",
+]
 
 # Some templates print today's date; a prompt that changes overnight would differ from the one that was trained.
 _FIXED_DATE = datetime(2024, 7, 26)
@@ -98,6 +110,7 @@ class Encoder:
         self.contract = contract
         self.task: Task = contract.task
         self.answer_format = build_format(contract.format)
+        self._answers = AnswerEncoder(tokenizer)
         self._lengths = Lengths(contract)
         self._split_windows = split_windows
         self._assign_gold = assign_gold
@@ -240,7 +253,7 @@ class Encoder:
         require_representable(self.answer_format, task, text, gold, where_is(example))
         prompt = self._prompt_ids(example, text)
         target = self.answer_format.render_target(task, text, gold)
-        answer = (*encode_text(self.tokenizer, target), self.contract.stop_token_ids[0])
+        answer = (*self._answers.encode(target), self.contract.stop_token_ids[0])
         return EncodedRow(example.id, prompt + answer, len(prompt), text, offset)
 
     def _too_long(self, row: EncodedRow) -> str | None:
@@ -284,6 +297,8 @@ def encode_messages(
     Raises:
         RecipeError: the template leaves out what a message says.
     """
+    if chat_template.startswith(CONTENTS_APART):
+        return _encode_contents_apart(tokenizer, chat_template, messages)
     specials = _special_tokens(tokenizer)
     contents = "".join(message.content for message in messages)
     found = [special for special in specials if special in contents]
@@ -302,16 +317,21 @@ def encode_messages(
     return ids
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Ids of plain text: nothing is added and special-token strings are encoded like any other characters."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+def _encode_contents_apart(tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message]) -> list[int]:
+    """As `encode_messages`, for a template that opens with `CONTENTS_APART`."""
+    unused = _unused_characters("".join(message.content for message in messages))
+    contents = {character: message.content for character, message in zip(unused, messages, strict=False)}
+    masked = [Message(message.role, character) for character, message in zip(contents, messages, strict=True)]
+    rendered = render_template(tokenizer, chat_template, masked)
+    _require_complete(rendered, masked, "")
+    ids: list[int] = []
+    for piece, is_special in _split_at(rendered, _special_tokens(tokenizer), tokenizer):
+        if is_special:
+            ids.append(tokenizer.convert_tokens_to_ids(piece))
+            continue
+        for part in re.split("([" + "".join(contents) + "])", piece):
+            ids += encode_text(tokenizer, contents.get(part, part))
     return ids
-
-
-def decode_completion(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Text of produced ids (without the stop id); special tokens that a model wrote by mistake stay visible."""
-    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return text
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None) -> tuple[int, ...]:
