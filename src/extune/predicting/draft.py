@@ -68,6 +68,8 @@ def draft_contract(
 
 def _prompt_template(recipe: Recipe) -> PromptTemplate | None:
     return None if recipe.prompt.template is None else read_prompt_template(Path(recipe.prompt.template))
+
+
 def _require_positions(recipe: Recipe, base: Path) -> None:
     """Refuse budgets beyond the positions that the base was made for."""
     config = base / "config.json"

@@ -17,10 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from extune.data.splits import find_split, read_split
 from extune.domain.example import Example
 from extune.errors import ModelError, RecipeError, RunError
-from extune.files import write_json
+from extune.files import atomic_folder, write_json
 from extune.models.base_model import choose_device
 from extune.models.checkpoint import (
-    atomic_folder,
     hash_weights,
     load_run_tokenizer,
     load_weights,
