@@ -58,7 +58,7 @@ def read_examples(
         if isinstance(row, Example):
             examples.append(row)
         elif on_bad_row == "skip":
-            skipped.append(SkippedRow(row.line, row.what))
+            skipped.append(SkippedRow(row.line, row.what, row.code, row.subject))
         else:
             raise row
     if not examples:
