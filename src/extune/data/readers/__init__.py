@@ -17,7 +17,7 @@ from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError
 from extune.files import detect_encoding, read_text
 
-__all__ = ["ReadResult", "SkippedRow", "read_examples"]
+__all__ = ["ReadResult", "SkippedRow", "choose_reader", "read_examples"]
 
 _READERS = ("auto", "bio", "spans")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -49,7 +49,7 @@ def read_examples(
     path, names = Path(path), _require_types(task)
     codec = encoding or detect_encoding(path)
     text = read_text(path, codec).removeprefix("\ufeff")
-    if _choose_reader(reader, path, text) == "spans":
+    if choose_reader(reader, path, text) == "spans":
         rows, notes = spans.read_rows(path, text, names)
     else:
         rows, notes = bio.read_rows(path, text, names, joiner)
@@ -84,7 +84,12 @@ def _require_types(task: Task | None) -> Sequence[str] | None:
     )
 
 
-def _choose_reader(reader: str, path: Path, text: str) -> str:
+def choose_reader(reader: str, path: Path, text: str) -> str:
+    """`reader`, or for `auto` the one that reads such a file; `text` begins with its first line that is not blank.
+
+    Raises:
+        RecipeError: an unknown reader.
+    """
     if reader not in _READERS:
         raise RecipeError(
             f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"

@@ -119,14 +119,25 @@ def split_blocks(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, s
     """The numbered lines of each sentence, without trailing tabs and spaces."""
     block: list[tuple[int, str]] = []
     for number, raw in lines:
-        line = raw.rstrip(" \t")
-        if line and not line.startswith(_DOCUMENT_START):
-            block.append((number, line))
+        if not is_separator(raw):
+            block.append((number, raw.rstrip(" \t")))
         elif block:
             yield block
             block = []
     if block:
         yield block
+
+
+def is_separator(line: str) -> bool:
+    """True for a line between two sentences."""
+    return not line.strip(" \t") or line.startswith(_DOCUMENT_START)
+
+
+def find_label(line: str) -> tuple[str, str]:
+    """The label in the last column as it is written, and the type in it; both may be empty."""
+    label = re.split(r"[ \t]+", line.rstrip(" \t"))[-1]
+    match = _LABEL.fullmatch(label)
+    return label, match[2] if match else ""
 
 
 def _detect_columns(lines: Lines) -> tuple[bool, int]:
@@ -137,13 +148,14 @@ def _detect_columns(lines: Lines) -> tuple[bool, int]:
         for _, line in block:
             tabs["\t" in line] += 1
             for by_tab, found in counts.items():
-                found[len(_split_columns(line, by_tab))] += 1
+                found[len(split_columns(line, by_tab))] += 1
     by_tab = tabs[True] > tabs[False]
     found = counts[by_tab]
     return by_tab, max(2, found.most_common(1)[0][0]) if found else 2
 
 
-def _split_columns(line: str, by_tab: bool) -> list[str]:
+def split_columns(line: str, by_tab: bool) -> list[str]:
+    """The columns of a line; the first may be a blank."""
     match = (_BY_TAB if by_tab else _BY_SPACE).fullmatch(line)
     if not match:
         return [line]
@@ -155,7 +167,7 @@ def _parse_sentence(path: Path, block: list[tuple[int, str]], by_tab: bool, colu
     tokens = []
     for number, line in block:
         source = Source(str(path), number)
-        cells = _split_columns(line, by_tab)
+        cells = split_columns(line, by_tab)
         if len(cells) != columns:
             return RowError(
                 f"{len(cells)} column(s): {quote(line)}",

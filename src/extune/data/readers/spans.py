@@ -50,7 +50,9 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None) -> tuple[list[
     return rows, notes
 
 
-def iter_rows(path: Path, lines: Iterable[tuple[int, str]], names: Sequence[str] | None, ignored: Counter[str]) -> Iterator[Row]:
+def iter_rows(
+    path: Path, lines: Iterable[tuple[int, str]], names: Sequence[str] | None, ignored: Counter[str]
+) -> Iterator[Row]:
     """One row per JSON object, read when it is asked for; of all rows only the ids are kept.
 
     Args:
