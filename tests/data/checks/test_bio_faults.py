@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.data.checks.doctored import TASK, DataSet, FakeTokenizing
+
 from extune.data.checks.doctor import examine
 from extune.data.checks.report import CheckReport
 from extune.domain.annotation import Extraction
 from extune.recipe.sections import DataSection
-from tests.data.checks.doctored import TASK, DataSet, FakeTokenizing
 
 FAULTS = {  # sentence as tokens and labels: code, index of the token at fault, label after the repair (None: left alone)
     "starts": ("黄/I-中药 芪/I-中药 补/O 气/O", "illegal-bio", 0, "B-中药"),
@@ -24,7 +25,7 @@ FAULTS = {  # sentence as tokens and labels: code, index of the token at fault, 
 
 
 def write(folder: Path) -> tuple[DataSection, dict[str, set[int]], dict[int, str]]:
-    """Files whose training file holds each fault once, behind clean sentences; expected lines by code; lines after the repair."""
+    """Files with each fault once in train, behind clean sentences; expected lines by code; lines after the repair."""
     expected: dict[str, set[int]] = {}
     repaired: dict[int, str] = {}
     for split, rows in DataSet(1).rows.items():
@@ -32,7 +33,9 @@ def write(folder: Path) -> tuple[DataSection, dict[str, set[int]], dict[int, str
         for row in rows:
             labels = ["O"] * len(row["text"])
             for one in row["entities"]:
-                labels[one["start"] : one["end"]] = [f"B-{one['type']}"] + [f"I-{one['type']}"] * (one["end"] - one["start"] - 1)
+                labels[one["start"] : one["end"]] = [f"B-{one['type']}"] + [f"I-{one['type']}"] * (
+                    one["end"] - one["start"] - 1
+                )
             lines += [f"{token} {label}" for token, label in zip(row["text"], labels, strict=True)] + [""]
         for sentence, code, place, right in FAULTS.values() if split == "train" else ():
             expected.setdefault(code, set()).add(len(lines) + place + 1)

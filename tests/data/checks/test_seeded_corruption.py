@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.data.checks.doctored import EVALUATION_FAULTS, FAULTS, TASK, DataSet, FakeTokenizing
 
 from extune.data.checks.doctor import examine
 from extune.data.checks.report import CheckReport
 from extune.recipe.sections import DataSection
-from tests.data.checks.doctored import EVALUATION_FAULTS, FAULTS, TASK, DataSet, FakeTokenizing
 
 
 def run(data: DataSection) -> CheckReport:
