@@ -24,7 +24,7 @@ def spoilt(recipe_file: Path, tmp_path: Path) -> list[str]:
         overrides.append(f"data.{split}={tmp_path}/{split}.jsonl")
     train = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
     leaked = (tmp_path / "test.jsonl").read_text(encoding="utf-8").splitlines()[1]
-    rows = [*train, train[3], leaked, train[4].replace("中药", "中药 "), train[5][:-9]]
+    rows = [*train, train[3], leaked, train[4].replace("中药", "中药 ").replace("4日", "7日"), train[5][:-9]]
     (tmp_path / "train.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return overrides
 

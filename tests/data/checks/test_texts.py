@@ -79,11 +79,11 @@ def test_the_estimated_similarity_is_about_the_true_one(edits: int) -> None:
     one, two = ({"".join(text[i : i + 3]) for i in range(118)} for text in (left, right))
     true = len(one & two) / len(one | two)
     near = NearTexts()
-    near.expect("left", "".join(left))
-    near.look("right", "".join(right))
+    near.expect(("test", 1), "".join(left))
+    near.look(("train", 2), "".join(right))
     found = list(near.results())
     if true == 1:
-        assert [(one.found, one.by, one.similarity) for one in found] == [("left", "right", 1.0)]
+        assert [(one.found, one.by, one.similarity) for one in found] == [(("test", 1), ("train", 2), 1.0)]
     else:
         first, second = sign("".join(left)), sign("".join(right))
         estimate = (first == second).mean()
@@ -93,9 +93,9 @@ def test_the_estimated_similarity_is_about_the_true_one(edits: int) -> None:
 
 def test_width_case_and_blanks_do_not_make_another_text() -> None:
     near = NearTexts()
-    near.expect("a", "服用 Ａspirin，每日１次，共七日")
-    near.look("b", "服用aspirin,每日1次,共七日")
-    assert [(one.by, one.similarity) for one in near.results()] == [("b", 1.0)]
+    near.expect(("test", 1), "服用 Ａspirin，每日１次，共七日")
+    near.look(("train", 2), "服用aspirin,每日1次,共七日")
+    assert [(one.by, one.similarity) for one in near.results()] == [(("train", 2), 1.0)]
     assert fold_text("Ａ １") == "a1"
 
 
@@ -108,12 +108,12 @@ def test_the_most_similar_text_is_named_across_batches() -> None:
     letters = [chr(0x4E00 + number) for number in range(3000)]
     text = "".join(chance.choices(letters, k=200))
     near = NearTexts()
-    near.expect("test", text)
+    near.expect(("test", 1), text)
     for number in range(3000):
-        near.look(number, "".join(chance.choices(letters, k=12)))
-    near.look("close", text[:-8])
-    near.look("closest", text[:-1])
-    assert [one.by for one in near.results()] == ["closest"]
+        near.look(("train", number), "".join(chance.choices(letters, k=12)))
+    near.look(("train", 3001), text[:-8])
+    near.look(("train", 3002), text[:-1])
+    assert [one.by for one in near.results()] == [("train", 3002)]
 
 
 def label(text: str, *mentions: tuple[str, str]) -> Example:

@@ -142,7 +142,7 @@ class _Doctor:
         self._fingerprints.add(split, line, example)
         self._lexicon.learn(example)
         if split == _TRAIN:
-            self._near.look(line, example.text)
+            self._near.look((split, line), example.text)
         else:
             self._near.expect((split, line), example.text)
 
@@ -160,7 +160,7 @@ class _Doctor:
     def _check_texts(self) -> None:
         """Texts that stand more than once."""
         for split in self._streams:
-            for repeat in self._fingerprints.repeats(split):
+            for repeat in sorted(self._fingerprints.repeats(split)):
                 code = "duplicate" if repeat.same_gold else "contradiction"
                 self._log.add(code, self._rooms[split], repeat.line, detail=f"as line {repeat.first}")
         leaks = set()
@@ -172,9 +172,9 @@ class _Doctor:
                 self._log.add(code, self._rooms[split], repeat.line, detail=detail)
                 if other == _TRAIN:
                     leaks.add((split, repeat.line))
-        for (split, line), by, similarity in self._near.results():
+        for (split, line), (other, by), similarity in sorted(self._near.results()):
             if (split, line) not in leaks:
-                detail = f"{similarity:.0%} like {self._rooms[_TRAIN].file}:{by}"
+                detail = f"{similarity:.0%} like {self._rooms[other].file}:{by}"
                 self._log.add("near-leak", self._rooms[split], line, detail=detail)
 
     def _read_again(self, split: str) -> None:

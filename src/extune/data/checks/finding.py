@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from extune.data.checks.catalogue import KINDS, ROW_CODES, SEVERITIES, Severity
+from extune.data.splits import SPLITS
 
 QUOTED_CHARACTERS = 40
 MOST_PLACES = 50
@@ -142,10 +143,13 @@ class FindingLog:
                 ]
 
     def findings(self) -> tuple[Finding, ...]:
-        """Errors first, then warnings, then the rest; each in the order of the catalogue."""
-        order = list(KINDS)
+        """Errors first, then warnings, then the rest; each in the order of the catalogue, and of the splits."""
+        codes = list(KINDS)
+        splits: list[str | None] = [None, *SPLITS]
         found = [self._finding(code, room, entry) for (code, room), entry in self._entries.items()]
-        return tuple(sorted(found, key=lambda one: (SEVERITIES.index(one.severity), order.index(one.code))))
+        return tuple(
+            sorted(found, key=lambda one: (SEVERITIES.index(one.severity), codes.index(one.code), splits.index(one.split)))
+        )
 
     def _finding(self, code: str, room: Room, entry: _Entry) -> Finding:
         kind = KINDS[code]

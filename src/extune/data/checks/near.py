@@ -14,7 +14,7 @@ Massive Datasets, chapter 3. With 20 bands of 5 rows a pair of similarity 0.8 is
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ _BANDS, _ROWS = 20, 5
 _BATCH = 2048
 _MOST_IN_BUCKET = 32  # texts of one bucket that one text is compared with; which ones, differs from text to text
 
+Name = tuple[str, int]  # split and line
 Words = npt.NDArray[np.uint64]
 Signatures = npt.NDArray[np.uint32]
 
@@ -42,8 +43,8 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of spli
 class Near(NamedTuple):
     """A text to be found, the most similar text of those that looked, and their estimated similarity."""
 
-    found: Hashable
-    by: Hashable
+    found: Name
+    by: Name
     similarity: float
 
 
@@ -72,19 +73,19 @@ def sign(text: str) -> Signatures | None:
 class NearTexts:
     """Dev and test first, by `expect`; then train, by `look`; then what was found."""
 
-    _names: list[Hashable] = field(default_factory=list)
+    _names: list[Name] = field(default_factory=list)
     _expected: list[Signatures] = field(default_factory=list)
     _index: _Index | None = None
-    _batch: list[tuple[Hashable, Signatures]] = field(default_factory=list)
+    _batch: list[tuple[Name, Signatures]] = field(default_factory=list)
 
-    def expect(self, name: Hashable, text: str) -> None:
+    def expect(self, name: Name, text: str) -> None:
         """Add a text to be found; not after the first `look`."""
         signature = sign(text)
         if signature is not None:
             self._names.append(name)
             self._expected.append(signature)
 
-    def look(self, name: Hashable, text: str) -> None:
+    def look(self, name: Name, text: str) -> None:
         """Compare a text with those to be found, at once or with the next ones."""
         if not self._names:
             return
@@ -125,9 +126,9 @@ class _Index:
         self._orders = [np.argsort(keys[:, band], kind="stable").astype(np.uint32) for band in range(_BANDS)]
         self._keys = [keys[order, band] for band, order in enumerate(self._orders)]
         self.best = np.zeros(len(signatures), dtype=np.float32)
-        self.found_by: dict[int, Hashable] = {}
+        self.found_by: dict[int, Name] = {}
 
-    def compare(self, batch: list[tuple[Hashable, Signatures]]) -> None:
+    def compare(self, batch: list[tuple[Name, Signatures]]) -> None:
         """Look for each text of the batch in the buckets."""
         signatures = np.stack([signature for _, signature in batch])
         keys = _band_keys(signatures)
@@ -137,7 +138,7 @@ class _Index:
             for number in np.flatnonzero(sizes):
                 self._compare_one(batch[number], order[_choose(int(low[number]), int(sizes[number]), int(number))])
 
-    def _compare_one(self, looking: tuple[Hashable, Signatures], members: npt.NDArray[np.uint32]) -> None:
+    def _compare_one(self, looking: tuple[Name, Signatures], members: npt.NDArray[np.uint32]) -> None:
         name, signature = looking
         similarities = (self._signatures[members] == signature).mean(axis=1)
         for place in np.flatnonzero(similarities > self.best[members]):
