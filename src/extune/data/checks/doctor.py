@@ -28,6 +28,9 @@ from extune.domain.task import Task
 from extune.errors import DataError
 from extune.recipe.sections import DataSection
 
+_TRAIN: str
+_DEV: str
+_TEST: str
 _TRAIN, _DEV, _TEST = SPLITS
 
 
@@ -77,7 +80,7 @@ class _Doctor:
             detail = f"{quote_mention(miss.text)!r} at {miss.start}, {miss.type} in {miss.labelled} places"
             self._log.add("missed-repeat", self._rooms[miss.split], miss.line, quote=quote_mention(miss.text), detail=detail)
         fixes = None if fix is None else write_fixed(self._streams, self._names, self._fingerprints, fix)
-        facts = {split: self._facts[split] for split in SPLITS if split in self._facts}
+        facts: dict[str, SplitFacts] = {split: self._facts[split] for split in SPLITS if split in self._facts}
         return CheckReport(facts, self._log.findings(), fixes)
 
     def _open(self, split: str) -> None:

@@ -66,7 +66,8 @@ def sign(text: str) -> Signatures | None:
     for factor, shift in zip(_MIX, (30, 27), strict=True):
         shingles = (shingles ^ (shingles >> np.uint64(shift))) * factor
     hashes = (shingles[:, None] * _FACTORS + _OFFSETS) >> np.uint64(32)
-    return hashes.min(axis=0).astype(np.uint32)
+    signature: Signatures = hashes.min(axis=0).astype(np.uint32)
+    return signature
 
 
 @dataclass
