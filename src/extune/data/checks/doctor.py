@@ -122,16 +122,14 @@ class _Doctor:
         code, detail = row.code, row.what
         if code == "unknown-name":
             code, detail = classify_name(row.subject, self._names)
-        self._log.add(
-            code, self._rooms[split], row.line, quote=quote_mention(row.subject) if row.subject else "–", detail=detail
-        )
+        self._log.add(code, self._rooms[split], row.line, quote=quote_mention(row.subject), detail=detail)
 
     def _check_example(self, split: str, example: Example, tokens: TokenCheck) -> None:
         room, line, facts = self._rooms[split], _line(example), self._facts[split]
         facts.examples += 1
         facts.characters += len(example.text)
         if not example.text.strip():
-            self._log.add("blank-text", room, line, quote="–")
+            self._log.add("blank-text", room, line)
         if example.gold is None:
             self._log.add("no-gold", room, line, quote=quote_text(example.text))
             return
