@@ -80,9 +80,11 @@ def _print_facts(report: CheckReport) -> None:
 
 
 def _print_finding(finding: Finding) -> None:
-    """A headline, the first places, the lines of the rest, and what to do."""
+    """A headline; where something is to be done, the first places, the lines of the rest, and what to do."""
     headline = Text(finding.severity, style=_STYLES[finding.severity])
     say(headline.append(f" {finding.code} × {finding.count} in {finding.file}: {finding.what}", style="not bold default"))
+    if finding.severity == "info":
+        return
     for place in finding.places[:_SHOWN_PLACES]:
         detail = place.detail.replace("\n", " ")
         say("  " + "  ".join(part for part in (finding.locate(place), detail, place.quote) if part))
