@@ -92,7 +92,7 @@ def detect_encoding(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(4)
     if head.startswith(codecs.BOM_UTF8):
-        _require_decodable(path, "utf-8-sig")
+        require_decodable(path, "utf-8-sig")
         return "utf-8-sig"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -130,11 +130,12 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     """
     chosen = encoding or detect_encoding(path)
     require_file(path)
-    _require_decodable(path, chosen)
+    require_decodable(path, chosen)
     return path.read_bytes().decode(chosen)
 
 
-def _require_decodable(path: Path, encoding: str) -> None:
+def require_decodable(path: Path, encoding: str) -> None:
+    """Raise a DataError where `encoding` is no codec, or the file is not text in it."""
     try:
         codecs.lookup(encoding)
     except LookupError:

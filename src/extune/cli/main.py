@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import extune
-from extune.cli import base_verbs, recipe_verbs, run_verbs, variant_verbs
+from extune.cli import base_verbs, check_verb, recipe_verbs, run_verbs, variant_verbs
 from extune.cli.terminal import note, print_error, say, use_utf8
 from extune.errors import ExtuneError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(recipe_verbs.demo)
-app.command("check")(recipe_verbs.check)
+app.command("check")(check_verb.check)
 app.command("show")(recipe_verbs.show)
 app.command("train")(recipe_verbs.train)
 app.command("predict")(run_verbs.predict)

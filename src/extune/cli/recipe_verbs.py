@@ -1,9 +1,8 @@
-"""Verbs that take a recipe: check, show, train, demo, and the recipes themselves. Heavy rooms are imported when a verb runs."""
+"""Verbs that take a recipe: show, train, demo, and the recipes themselves. Heavy rooms are imported when a verb runs."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -21,39 +20,7 @@ from extune.recipe.starter import render_starter
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a .yaml file.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Change the recipe.")]
 
-_COUNTED = {
-    "extraction": "spans of each type",
-    "record": "examples with each field",
-    "classification": "examples with each label",
-    "generation": "",
-}
-
 recipes = typer.Typer(help="List, print and write recipes.", no_args_is_help=True, rich_markup_mode=None)
-
-
-def check(recipe: RecipeName, overrides: Overrides = None) -> None:
-    """Read all data of a recipe and say what is wrong with it, before anything is trained."""
-    loaded = load_recipe(recipe, *(overrides or ()))
-    quiet_libraries()
-    from extune.stages.check import SplitFacts
-    from extune.stages.check import check as check_recipe
-
-    report = check_recipe(loaded)
-    facts = {field.name: [getattr(one, field.name) for one in report.splits.values()] for field in fields(SplitFacts)}
-    rows = [(name.replace("_", " "), *values) for name, values in facts.items() if name != "spans"]
-    if report.splits:
-        print_columns("read", ("", *report.splits), rows)
-    names = list(dict.fromkeys(name for one in report.splits.values() for name in one.spans))
-    counts = [(name, *(one.spans.get(name, 0) for one in report.splits.values())) for name in names]
-    if names:
-        print_columns(_COUNTED[loaded.task.kind], ("", *report.splits), counts)
-    for finding in report.findings:
-        say(Text(finding.severity, style="bold red" if finding.severity == "error" else "yellow").append(
-            f": {finding.where}: {finding.what}", style="not bold default"))  # fmt: skip
-    say(f"{len(report.findings)} findings" if report.findings else "nothing is wrong")
-    if report.has_errors:
-        raise typer.Exit(RecipeError.exit_code)
-    note("next: extune train " + shlex.join([recipe, *(overrides or ())]))
 
 
 def show(

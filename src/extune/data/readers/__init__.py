@@ -16,7 +16,7 @@ from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError
 from extune.files import detect_encoding, read_text
 
-__all__ = ["ReadResult", "SkippedRow", "read_examples"]
+__all__ = ["ReadResult", "SkippedRow", "choose_reader", "read_examples"]
 
 _READERS = ("auto", "bio", "spans", "annotated")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -50,7 +50,7 @@ def read_examples(
     path, names = Path(path), task.names if isinstance(task, ExtractionTask) else None
     codec = encoding or detect_encoding(path)
     text = read_text(path, codec).removeprefix("\ufeff")
-    chosen = _choose_reader(reader, path, text, task)
+    chosen = choose_reader(reader, path, text, task)
     if chosen == "annotated":
         rows, notes = annotated.read_rows(path, text, task)
     elif chosen == "spans":
@@ -62,7 +62,7 @@ def read_examples(
         if isinstance(row, Example):
             examples.append(row)
         elif on_bad_row == "skip":
-            skipped.append(SkippedRow(row.line, row.what))
+            skipped.append(SkippedRow(row.line, row.what, row.code, row.subject))
         else:
             raise row
     if not examples:
@@ -75,7 +75,12 @@ def read_examples(
     return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes))
 
 
-def _choose_reader(reader: str, path: Path, text: str, task: Task | None) -> str:
+def choose_reader(reader: str, path: Path, text: str, task: Task | None) -> str:
+    """`reader`, or for `auto` the one that reads such a file; `text` begins with its first line that is not blank.
+
+    Raises:
+        RecipeError: an unknown reader, or one that cannot read what the task needs.
+    """
     if reader not in _READERS:
         raise RecipeError(
             f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"

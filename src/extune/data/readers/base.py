@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from extune.domain.example import Example, Source
@@ -18,22 +18,30 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(DataError):
-    """One wrong row. Readers return it in the row's place; who asked decides whether it stops the reading."""
+    """One wrong row. Readers return it in the row's place; who asked decides whether it stops the reading.
 
-    def __init__(self, what: str, *, source: Source, expected: str = "", fix: str = "") -> None:
+    `code` is the data doctor's name of the mistake, `subject` the type name that it is about, if it is about one.
+    """
+
+    def __init__(
+        self, what: str, *, source: Source, expected: str = "", fix: str = "", code: str = "bad-row", subject: str = ""
+    ) -> None:
         super().__init__(what, where=str(source), expected=expected, fix=fix)
-        self.line = source.line
+        self.line, self.code, self.subject = source.line, code, subject
 
 
 Row = Example | RowError
+Lines = Callable[[], Iterator[tuple[int, str]]]  # the numbered lines of a file from its beginning, at each call
 
 
 @dataclass(frozen=True)
 class SkippedRow:
-    """A wrong row that was left out: the 1-based line of the mistake, and the mistake."""
+    """A wrong row that was left out: the 1-based line of the mistake, the mistake, and `code` and `subject` of its RowError."""
 
     line: int
     reason: str
+    code: str = "bad-row"
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,4 +109,6 @@ def require_type(name: str, names: Sequence[str] | None, source: Source) -> None
         source=source,
         expected="one of " + ", ".join(names),
         fix="correct the label, or add the type to task.types",
+        code="unknown-name",
+        subject=name,
     )

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from extune.data.readers.base import Row, RowError, numbered_lines, quote, require_type
+from extune.data.readers.base import Lines, Row, RowError, numbered_lines, quote, require_type
 from extune.domain.annotation import Extraction, Span
 from extune.domain.example import Example, Source
 
@@ -60,6 +61,22 @@ class _Scheme(NamedTuple):
         return label.prefix in "BS" or (self.inside_begins and label.prefix == "I" and before.open_type != label.type)
 
 
+class Layout(NamedTuple):
+    """What the sentences of a file have in common."""
+
+    by_tab: bool
+    columns: int
+    scheme: _Scheme
+    of_characters: bool
+
+    @property
+    def note(self) -> str:
+        """One sentence for the user."""
+        separator = "tabs" if self.by_tab else "spaces"
+        tokens = "characters" if self.of_characters else "words"
+        return f"labels read as {self.scheme.name}; {self.columns} columns apart by {separator}; tokens are {tokens}"
+
+
 _OUTSIDE = _Label("O", "")
 _Sentence = list[_Token] | RowError
 
@@ -73,32 +90,37 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None, joiner: str | 
         names: allowed types; None allows all.
         joiner: what stands between two tokens; None follows the rule above.
     """
-    blocks = list(_split_blocks(text))
-    lines = [line for block in blocks for _, line in block]
-    by_tab = sum("\t" in line for line in lines) * 2 > len(lines)
-    counts = Counter(len(_split_columns(line, by_tab)) for line in lines)
-    columns = max(2, counts.most_common(1)[0][0]) if counts else 2
-    sentences = [_parse_sentence(path, block, by_tab, columns) for block in blocks]
-    parsed = [sentence for sentence in sentences if isinstance(sentence, list)]
-    scheme = _detect_scheme(parsed)
-    sizes = [len(token.text) for sentence in parsed for token in sentence]
-    of_characters = sizes.count(1) >= _CHARACTER_FILE_SHARE * len(sizes)
-    rows = [
-        _build_row(f"{path.stem}-{index}", path, sentence, (scheme, names, joiner, of_characters))
-        for index, sentence in enumerate(sentences, 1)
-    ]
-    separator = "tabs" if by_tab else "spaces"
-    tokens = "characters" if of_characters else "words"
-    return rows, [f"labels read as {scheme.name}; {columns} columns apart by {separator}; tokens are {tokens}"]
+    lines = partial(numbered_lines, text)
+    layout = detect_layout(path, lines)
+    return list(iter_rows(path, lines, names, joiner, layout)), [layout.note]
 
 
-def _split_blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+def detect_layout(path: Path, lines: Lines) -> Layout:
+    """What holds for all sentences of a file; reads it twice and keeps nothing of it."""
+    by_tab, columns = _detect_columns(lines)
+    seen = _SeenLabels()
+    sizes: Counter[bool] = Counter()
+    for block in split_blocks(lines()):
+        sentence = _parse_sentence(path, block, by_tab, columns)
+        if isinstance(sentence, list):
+            seen.add(sentence)
+            sizes.update(len(token.text) == 1 for token in sentence)
+    return Layout(by_tab, columns, seen.scheme(), sizes[True] >= _CHARACTER_FILE_SHARE * sizes.total())
+
+
+def iter_rows(path: Path, lines: Lines, names: Sequence[str] | None, joiner: str | None, layout: Layout) -> Iterator[Row]:
+    """One row per sentence, read when it is asked for; the arguments are those of `read_rows`."""
+    for index, block in enumerate(split_blocks(lines()), 1):
+        sentence = _parse_sentence(path, block, layout.by_tab, layout.columns)
+        yield _build_row(f"{path.stem}-{index}", path, sentence, (layout.scheme, names, joiner, layout.of_characters))
+
+
+def split_blocks(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
     """The numbered lines of each sentence, without trailing tabs and spaces."""
     block: list[tuple[int, str]] = []
-    for number, raw in numbered_lines(text):
-        line = raw.rstrip(" \t")
-        if line and not line.startswith(_DOCUMENT_START):
-            block.append((number, line))
+    for number, raw in lines:
+        if not is_separator(raw):
+            block.append((number, raw.rstrip(" \t")))
         elif block:
             yield block
             block = []
@@ -106,7 +128,34 @@ def _split_blocks(text: str) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def _split_columns(line: str, by_tab: bool) -> list[str]:
+def is_separator(line: str) -> bool:
+    """True for a line between two sentences."""
+    return not line.strip(" \t") or line.startswith(_DOCUMENT_START)
+
+
+def find_label(line: str) -> tuple[str, str]:
+    """The label in the last column as it is written, and the type in it; both may be empty."""
+    label = re.split(r"[ \t]+", line.rstrip(" \t"))[-1]
+    match = _LABEL.fullmatch(label)
+    return label, match[2] if match else ""
+
+
+def _detect_columns(lines: Lines) -> tuple[bool, int]:
+    """Whether tabs separate the columns, and how many there are."""
+    tabs: Counter[bool] = Counter()
+    counts: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+    for block in split_blocks(lines()):
+        for _, line in block:
+            tabs["\t" in line] += 1
+            for by_tab, found in counts.items():
+                found[len(split_columns(line, by_tab))] += 1
+    by_tab = tabs[True] > tabs[False]
+    found = counts[by_tab]
+    return by_tab, max(2, found.most_common(1)[0][0]) if found else 2
+
+
+def split_columns(line: str, by_tab: bool) -> list[str]:
+    """The columns of a line; the first may be a blank."""
     match = (_BY_TAB if by_tab else _BY_SPACE).fullmatch(line)
     if not match:
         return [line]
@@ -118,7 +167,7 @@ def _parse_sentence(path: Path, block: list[tuple[int, str]], by_tab: bool, colu
     tokens = []
     for number, line in block:
         source = Source(str(path), number)
-        cells = _split_columns(line, by_tab)
+        cells = split_columns(line, by_tab)
         if len(cells) != columns:
             return RowError(
                 f"{len(cells)} column(s): {quote(line)}",
@@ -145,21 +194,28 @@ def _parse_label(cell: str) -> _Label | None:
     return _Label(_SPELLINGS.get(match[1], match[1]), match[2]) if match else None
 
 
-def _detect_scheme(sentences: list[list[_Token]]) -> _Scheme:
-    """By the prefixes in use. IOB1 is believed only where B separates neighbours of one type, and does nothing else."""
-    prefixes = {token.label.prefix for sentence in sentences for token in sentence}
-    if "E" in prefixes:
-        return _Scheme("BIOES", closes=True, inside_begins=False)
-    if "S" in prefixes:
-        return _Scheme("BIOS", closes=False, inside_begins=False)
-    separating = [
-        before.open_type == label.type
-        for sentence in sentences
-        for before, label in pairwise([_OUTSIDE, *(token.label for token in sentence)])
-        if label.prefix == "B"
-    ]
-    inside_begins = bool(separating) and all(separating)
-    return _Scheme("IOB1" if inside_begins else "BIO", closes=False, inside_begins=inside_begins)
+class _SeenLabels:
+    """Which prefixes are in use, and whether B does anything else than to separate neighbours of one type."""
+
+    def __init__(self) -> None:
+        self._prefixes: set[str] = set()
+        self._separating: set[bool] = set()
+
+    def add(self, sentence: list[_Token]) -> None:
+        """Look at one more sentence."""
+        for before, label in pairwise([_OUTSIDE, *(token.label for token in sentence)]):
+            self._prefixes.add(label.prefix)
+            if label.prefix == "B":
+                self._separating.add(before.open_type == label.type)
+
+    def scheme(self) -> _Scheme:
+        """By the prefixes in use. IOB1 is believed only where B separates neighbours of one type, and does nothing else."""
+        if "E" in self._prefixes:
+            return _Scheme("BIOES", closes=True, inside_begins=False)
+        if "S" in self._prefixes:
+            return _Scheme("BIOS", closes=False, inside_begins=False)
+        inside_begins = self._separating == {True}
+        return _Scheme("IOB1" if inside_begins else "BIO", closes=False, inside_begins=inside_begins)
 
 
 def _build_row(
@@ -197,6 +253,7 @@ def _require_legal(path: Path, sentence: list[_Token], scheme: _Scheme) -> None:
                 source=source,
                 expected=f"{quote('B-' + label.type)} or {quote('I-' + label.type)} before it ({scheme.name})",
                 fix="correct the labels, or data.on_bad_row=skip leaves such sentences out and counts them",
+                code="illegal-bio",
             )
         if scheme.closes and before.open_type is not None and not continues:
             raise RowError(
@@ -204,6 +261,7 @@ def _require_legal(path: Path, sentence: list[_Token], scheme: _Scheme) -> None:
                 source=source,
                 expected=f"{quote('E-' + before.open_type)} on its last token, S where it has one token",
                 fix="correct the labels, or data.on_bad_row=skip leaves such sentences out and counts them",
+                code="illegal-bio",
             )
         before = label
 

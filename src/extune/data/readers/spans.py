@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +41,42 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None) -> tuple[list[
         raise DataError(
             "is one JSON array", where=str(path), expected=_SHAPE, fix=f"jq -c '.[]' {path.name} > {path.stem}.jsonl"
         )
-    rows: list[Row] = []
     ignored: Counter[str] = Counter()
-    lines_by_id: dict[str, int] = {}
-    for number, line in numbered_lines(text):
-        if not line.strip():
-            continue
-        source = Source(str(path), number)
-        try:
-            row = parse_object(line, source)
-            example_id = parse_id(row, f"{path.stem}-{len(rows) + 1}", lines_by_id, source)
-            rows.append(_build_example(row, example_id, names, source))
-            ignored.update(_find_ignored_keys(row))
-        except RowError as error:
-            rows.append(error)
+    rows = list(iter_rows(path, numbered_lines(text), names, ignored))
     notes = [f"key {key!r} ignored, {count} times" for key, count in sorted(ignored.items())]
     discontinuous = sum(isinstance(row, _DiscontinuousError) for row in rows)
     if discontinuous:
         notes.append(f"{discontinuous} row(s) hold a discontinuous entity")
     return rows, notes
+
+
+def iter_rows(
+    path: Path, lines: Iterable[tuple[int, str]], names: Sequence[str] | None, ignored: Counter[str]
+) -> Iterator[Row]:
+    """One row per JSON object, read when it is asked for; of all rows only the ids are kept.
+
+    Args:
+        path: for ids and messages.
+        lines: numbered from 1.
+        names: allowed types; None allows all.
+        ignored: counts the keys that nothing was done with.
+    """
+    lines_by_id: dict[str, int] = {}
+    count = 0
+    for number, line in lines:
+        if not line.strip():
+            continue
+        source = Source(str(path), number)
+        count += 1
+        try:
+            row = parse_object(line, source)
+            example_id = parse_id(row, f"{path.stem}-{count}", lines_by_id, source)
+            example = _build_example(row, example_id, names, source)
+        except RowError as error:
+            yield error
+        else:
+            ignored.update(_find_ignored_keys(row))
+            yield example
 
 
 def parse_object(line: str, source: Source) -> dict[str, Any]:
@@ -92,6 +109,7 @@ def parse_id(row: Mapping[str, Any], default: str, lines_by_id: dict[str, int], 
             source=source,
             expected="every id once",
             fix='rename it, or remove all "id" keys: rows are then numbered',
+            code="duplicate-id",
         )
     lines_by_id[example_id] = source.line
     return example_id
@@ -111,6 +129,7 @@ def parse_entities(value: object, text: str, names: Sequence[str] | None, source
                 source=source,
                 expected="every entity once",
                 fix="remove one of the two",
+                code="span-twice",
             )
         spans[span.key] = span
     return tuple(spans.values())
@@ -146,6 +165,7 @@ def _parse_entity(index: int, entity: object, text: str, source: Source) -> Span
             source=source,
             expected="one start and one end; discontinuous entities are not supported",
             fix="write each piece as an entity, or data.on_bad_row=skip leaves such rows out and counts them",
+            code="discontinuous",
         )
     start, end, name = (entity.get(key) for key in ("start", "end", "type"))
     if type(start) is not int or type(end) is not int or not isinstance(name, str) or not name:
@@ -161,6 +181,7 @@ def _parse_entity(index: int, entity: object, text: str, source: Source) -> Span
             source=source,
             expected="0 <= start < end <= length; offsets count characters, end is exclusive",
             fix="correct the offsets",
+            code="span-outside",
         )
     found, claimed = text[start:end], entity.get("text")
     if claimed is not None and claimed != found:
@@ -169,6 +190,7 @@ def _parse_entity(index: int, entity: object, text: str, source: Source) -> Span
             source=source,
             expected="text[start:end] equal to the entity's text; offsets count characters, end is exclusive",
             fix="correct the offsets" + _hint(text, claimed),
+            code="span-mismatch",
         )
     return Span(name, found, start, end, entity.get("confidence"))
 

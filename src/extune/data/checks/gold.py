@@ -1,4 +1,4 @@
-"""What can be said about labelled examples without a model. In: examples and an answer format. Out: numbers and problems."""
+"""What other rooms ask of gold before they use it. In: examples and an answer format. Out: numbers and problems."""
 
 from __future__ import annotations
 
