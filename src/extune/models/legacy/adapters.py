@@ -112,7 +112,7 @@ def _convert_tensors(source: Path, family: Family, native: NativeConfig) -> tupl
                 f"{key}: rows of {family.title}'s output layer are divided by their length after the adapter is added"
             )
         suffix = kind if "embedding" in kind else f"{kind}.weight"
-        rows = tensor.split([part.rows or len(tensor) for part in parts]) if kind == "lora_B" else [tensor] * len(parts)
+        rows = torch.split(tensor, [part.rows or len(tensor) for part in parts]) if kind == "lora_B" else [tensor] * len(parts)
         lora |= {f"{part.module}.{suffix}": piece.clone() for part, piece in zip(parts, rows, strict=True)}
     return lora, saved
 

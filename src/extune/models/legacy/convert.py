@@ -64,9 +64,9 @@ def convert_base(source: Path, out: Path, family_name: str | None = None) -> Con
 def convert_tensor(tensor: torch.Tensor, name: str, parts: Sequence[Part], family: Family) -> dict[str, torch.Tensor]:
     """The native tensors of a legacy one: its rows, divided by their length where they are a unit head."""
     if family.unit_head and parts[0].module == "lm_head":
-        blocks = [torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST) for rows in tensor.split(_HEAD_ROWS)]
+        blocks = [torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST) for rows in torch.split(tensor, _HEAD_ROWS)]
         tensor = torch.cat([block.to(tensor.dtype) for block in blocks])
-    pieces = tensor.split([part.rows or len(tensor) for part in parts])
+    pieces = torch.split(tensor, [part.rows or len(tensor) for part in parts])
     return {target_name(name, part): rows.contiguous() for part, rows in zip(parts, pieces, strict=True)}
 
 
