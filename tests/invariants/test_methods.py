@@ -212,7 +212,7 @@ def test_a_training_goes_on_from_an_earlier_run(case: str, run_of: Callable[[str
     ("case", "earlier", "words"),
     [
         ("full", "lora", "extune merge"),
-        ("lora", "full", "becomes the base"),
+        ("lora", "full", "its weights become the base"),
         ("dora", "lora", "use_dora: False there, True here"),
         ("prompt", "prefix", "PREFIX_TUNING there"),
     ],
