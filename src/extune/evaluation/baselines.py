@@ -42,6 +42,10 @@ class Gazetteer:
         known = (string for string in votes if 2 * places[string] >= occurrences[string])
         return cls({string: votes[string].most_common(1)[0][0] for string in known})
 
+    def with_one_type(self, name: str) -> Gazetteer:
+        """The same strings, all of type `name`."""
+        return Gazetteer(dict.fromkeys(self._types, name))
+
     def predict(self, text: str) -> Extraction:
         """The known strings of `text`."""
         spans = []

@@ -240,9 +240,7 @@ def _pair(missed: Sequence[Span], wrong: Sequence[Span]) -> dict[int, tuple[Erro
     return pairs
 
 
-def _list_partners(
-    missed: Sequence[Span], span: Span, used: set[int], belong: Callable[[Span, Span], bool]
-) -> list[int]:
+def _list_partners(missed: Sequence[Span], span: Span, used: set[int], belong: Callable[[Span, Span], bool]) -> list[int]:
     """Numbers of the missed spans that are free and may be paired with `span`, those that share most of it first."""
     free = [number for number, gold in enumerate(missed) if number not in used and belong(gold, span)]
     return sorted(free, key=lambda number: -_shared(missed[number], span))

@@ -1,6 +1,6 @@
 """`extune evaluate`: predictions of a labelled file, and their score against the file's own annotation.
 
-In: a run and a split, or a file of predictions and a file of gold. Out: scores and the files of their reports.
+In: a run and a split. Out: scores and the files of their reports.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from pathlib import Path
 from time import perf_counter
 
 from extune.data.checks import require_unique_ids
-from extune.data.readers import read_examples
 from extune.data.splits import SPLITS, find_split, read_file, read_split
-from extune.data.writers import prediction_to_row, read_predictions
+from extune.data.writers import prediction_to_row
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
-from extune.domain.task import ExtractionTask
 from extune.engines.engine import DecodingOptions
-from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores, score_extraction
+from extune.evaluation.assessment import Assessment, assess, require_extraction, score_predictions
+from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores
+from extune.evaluation.training_reference import TrainingReference
 from extune.files import hash_file, write_text
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
 from extune.reporting.page import write_report, write_seed_report
+from extune.reporting.training_set import read_training_set
 from extune.runs.manifest import now
 from extune.runs.run_dir import RunDir
 
@@ -55,6 +56,8 @@ class Evaluation:
         scores: of each run.
         folders: where predictions and reports of each run are.
         seconds: of all predictions together.
+        baselines: scores of what needs no model, on the same split.
+        notes: what the scores have to be read with, one sentence each.
     """
 
     split: str
@@ -62,6 +65,8 @@ class Evaluation:
     scores: tuple[ExtractionScore, ...]
     folders: tuple[Path, ...]
     seconds: float
+    baselines: Mapping[str, ExtractionScore]
+    notes: tuple[str, ...]
 
     @property
     def score(self) -> ExtractionScore:
@@ -110,13 +115,16 @@ def evaluate(
     folder = run if isinstance(run, RunDir) else RunDir(Path(run))
     name = _split_name(split)
     place = engine if base is None else "base"
-    scored, folders = [], []
-    for one in folder.seed_runs() or (folder,):
+    runs = folder.seed_runs() or (folder,)
+    scored, folders, assessments = [], [], []
+    training: tuple[TrainingReference | None, str] | None = None
+    for one in runs:
         predictor = _open(one, engine, base, device, options)
         examples, file = _read(one, split)
         result = score_examples(predictor, examples, progress)
-        meta = describe_score(one.path.name, name, place, file, result)
-        write_scores(one.scores(name, place), result, meta)
+        training = training or read_training_set(one)  # late, so that a damaged run is told at once
+        meta = describe_score(one.path.name, name, place, file, result) | {"training_set": training[1]}
+        assessments.append(write_scores(one.scores(name, place), result, meta, reference=training[0]))
         scored.append(result)
         folders.append(one.scores(name, place))
     if len(scored) > 1:
@@ -124,23 +132,9 @@ def evaluate(
         write_seed_report(folder.scores(name, place), scores=seeds, meta=meta | {"run": folder.path.name})
         folders.append(folder.scores(name, place))
     scores = tuple(result.score for result in scored)
-    return Evaluation(name, place, scores, tuple(folders), sum(result.seconds for result in scored))
-
-
-def evaluate_files(predictions: Path, gold: Path, types: Sequence[str] | None = None) -> ExtractionScore:
-    """Score a file of predictions against a labelled file; ids tell which belong together.
-
-    Args:
-        predictions: `.jsonl` as `extune predict` writes it.
-        gold: any labelled file.
-        types: the allowed ones, in the order of the table; None allows all.
-
-    Raises:
-        DataError: a file cannot be read, or their ids are not the same.
-    """
-    task = None if types is None else ExtractionTask(types=dict.fromkeys(types, ""))
-    examples = read_examples(gold, task=task).examples
-    return _score(examples, tuple(read_predictions(predictions).values()), types or _types_of(examples))
+    seconds = sum(result.seconds for result in scored)
+    notes = dict.fromkeys(note for one in assessments for note in one.notes())
+    return Evaluation(name, place, scores, tuple(folders), seconds, assessments[0].baselines, tuple(notes))
 
 
 def score_examples(predictor: Predictor, examples: Sequence[Example], progress: Progress | None = None) -> Scored:
@@ -153,7 +147,7 @@ def score_examples(predictor: Predictor, examples: Sequence[Example], progress: 
         if progress is not None:
             progress(len(predictions), len(examples))
     seconds = perf_counter() - started
-    score = _score(examples, predictions, predictor.encoder.task.names)
+    score = score_predictions(examples, predictions, predictor.encoder.task.names)
     return Scored(tuple(examples), tuple(predictions), score, seconds)
 
 
@@ -173,13 +167,35 @@ def describe_score(run: str, split: str, engine: str, file: Path, scored: Scored
 
 
 def write_scores(
-    folder: Path, scored: Scored, meta: Mapping[str, object], baselines: Mapping[str, ExtractionScore] | None = None
-) -> None:
-    """Write predictions, gold and the three reports; with them `extune report` needs nothing else."""
+    folder: Path,
+    scored: Scored,
+    meta: Mapping[str, object],
+    baselines: Mapping[str, ExtractionScore] | None = None,
+    reference: TrainingReference | None = None,
+) -> Assessment:
+    """Write predictions, gold and the three reports; with them `extune report` needs nothing else.
+
+    Args:
+        folder: is created where it does not exist.
+        scored: examples and predictions.
+        meta: see `write_report`.
+        baselines: more scores to show beside those that are computed here.
+        reference: of the training set; None leaves out what needs it.
+    """
     pairs = list(zip(scored.examples, scored.predictions, strict=True))
     _write_rows(folder / PREDICTIONS, [prediction_to_row(prediction, example.text) for example, prediction in pairs])
     _write_rows(folder / GOLD, [_gold_to_row(example) for example in scored.examples])
-    write_report(folder, score=scored.score, meta=meta, documents=pairs, baselines=baselines)
+    assessment = assess(scored.examples, scored.predictions, list(scored.score.per_type), reference)
+    write_report(
+        folder,
+        score=assessment.score,
+        meta=meta,
+        documents=pairs,
+        baselines={**(baselines or {}), **assessment.baselines},
+        atlas=assessment.atlas,
+        overlap=assessment.overlap,
+    )
+    return assessment
 
 
 def _open(run: RunDir, engine: str, base: str | None, device: str | None, options: DecodingOptions | None) -> Predictor:
@@ -202,27 +218,8 @@ def _split_name(split: str) -> str:
     return split if split in SPLITS else Path(split).stem
 
 
-def _score(examples: Sequence[Example], predictions: Sequence[Prediction], types: Sequence[str]) -> ExtractionScore:
-    return score_extraction(
-        {example.id: _extraction(example.gold) for example in examples},
-        {prediction.example_id: _extraction(prediction.annotation) for prediction in predictions},
-        types,
-        {prediction.example_id: prediction.problems for prediction in predictions},
-    )
-
-
-def _extraction(annotation: object) -> Extraction:
-    if not isinstance(annotation, Extraction):
-        raise TypeError(f"an extraction is scored, not {type(annotation).__name__}")
-    return annotation
-
-
-def _types_of(examples: Sequence[Example]) -> list[str]:
-    return sorted({span.type for example in examples for span in _extraction(example.gold).spans})
-
-
 def _gold_to_row(example: Example) -> dict[str, object]:
-    spans = _extraction(example.gold).spans
+    spans = require_extraction(example.gold).spans
     entities = [{"start": span.start, "end": span.end, "type": span.type, "text": span.text} for span in spans]
     return {"id": example.id, "text": example.text, "entities": entities}
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from extune.data.readers import read_examples
 from extune.data.writers import read_predictions
-from extune.domain.annotation import Extraction
 from extune.errors import RunError
-from extune.evaluation.metrics import ExtractionScore, score_extraction
+from extune.evaluation.assessment import assess
+from extune.evaluation.metrics import ExtractionScore
 from extune.reporting.page import write_report, write_seed_report
+from extune.reporting.training_set import read_training_set
 from extune.runs.run_dir import RunDir, read_json
 
 
@@ -32,18 +33,21 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
 
 
 def _write_again(run: RunDir, folder: Path) -> ExtractionScore:
-    meta = _read_meta(folder)
     examples = read_examples(folder / "gold.jsonl", reader="spans").examples
     predictions = read_predictions(folder / "predictions.jsonl")
-    score = score_extraction(
-        {example.id: example.gold for example in examples if isinstance(example.gold, Extraction)},
-        {key: one.annotation for key, one in predictions.items() if isinstance(one.annotation, Extraction)},
-        tuple(getattr(run.contract().task, "names", ())),
-        {key: one.problems for key, one in predictions.items()},
+    reference, training_set = read_training_set(run)
+    types = tuple(getattr(run.contract().task, "names", ()))
+    assessment = assess(examples, tuple(predictions.values()), types, reference)
+    write_report(
+        folder,
+        score=assessment.score,
+        meta=_read_meta(folder) | {"training_set": training_set},
+        documents=[(example, predictions[example.id]) for example in examples],
+        baselines=assessment.baselines,
+        atlas=assessment.atlas,
+        overlap=assessment.overlap,
     )
-    documents = [(example, predictions[example.id]) for example in examples]
-    write_report(folder, score=score, meta=meta, documents=documents)
-    return score
+    return assessment.score
 
 
 def _read_meta(folder: Path) -> dict[str, object]:
