@@ -100,5 +100,5 @@ def test_randomisation_equals_trying_every_exchange() -> None:
 
 
 def test_different_documents_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="the same order|at least one document|D documents"):
+    with pytest.raises(ValueError, match="at least one document"):
         compare_f1(np.zeros((2, 1, 3)), np.zeros((3, 1, 3)))

@@ -10,18 +10,18 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from extune.data.readers.base import RowError, numbered_lines, require_text
-from extune.data.readers.spans import parse_entities, parse_id, parse_object
-from extune.domain.annotation import Extraction, Mention, Span
-from extune.domain.example import Source
+from extune.data.readers.spans import parse_entities, parse_id, parse_object, parse_ungrounded
+from extune.domain.annotation import Extraction, Span
+from extune.domain.example import Example, Source
 from extune.domain.prediction import Prediction, Problem, ProblemKind
 from extune.errors import DataError
-from extune.files import read_text
+from extune.files import read_text, write_text
 
 _CSV_COLUMNS = ("id", "text", "entities", "problems")
 _CSV_ID = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*)),')
@@ -44,6 +44,24 @@ def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
         "completion": prediction.completion,
         "decoding": prediction.decoding,
     }
+
+
+def gold_to_row(example: Example) -> dict[str, Any]:
+    """An example as the reader `spans` reads it; `ungrounded` only where gold has mentions without place.
+
+    Raises:
+        TypeError: the gold is no extraction.
+    """
+    if not isinstance(example.gold, Extraction):
+        raise TypeError(f"the gold of {example.id} is no extraction")
+    row = {"id": example.id, "text": example.text, "entities": [_span_to_json(span) for span in example.gold.spans]}
+    ungrounded = [{"type": mention.type, "text": mention.text} for mention in example.gold.ungrounded]
+    return {**row, "ungrounded": ungrounded} if ungrounded else row
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write JSONL atomically."""
+    write_text(path, "".join(_dump(row) + "\n" for row in rows).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class PredictionWriter:
@@ -153,15 +171,15 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
         )
     text = require_text(row["text"], source)
     spans = parse_entities(row["entities"], text, None, source)
+    ungrounded = parse_ungrounded(row, source)
     try:
-        ungrounded = tuple(Mention(item["type"], item["text"]) for item in row.get("ungrounded", ()))
         problems = tuple(Problem(ProblemKind(item["kind"]), item.get("detail", "")) for item in row.get("problems", ()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RowError(
-            f"ungrounded or problems cannot be read: {error}",
+            f"problems cannot be read: {error}",
             source=source,
-            expected='lists of {"type", "text"} and of {"kind", "detail"}',
-            fix="correct them, or remove both keys",
+            expected='a list of {"kind", "detail"}',
+            fix="correct it, or remove the key",
         ) from None
     return Prediction(
         parse_id(row, "", lines_by_id, source),

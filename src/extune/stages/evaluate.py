@@ -5,7 +5,6 @@ In: a run and a split. Out: scores and the files of their reports.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +12,23 @@ from time import perf_counter
 
 from extune.data.checks import require_unique_ids
 from extune.data.splits import SPLITS, find_split, read_file, read_split
-from extune.data.writers import prediction_to_row
-from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
 from extune.engines.engine import DecodingOptions
-from extune.evaluation.assessment import Assessment, assess, require_extraction, score_predictions
+from extune.evaluation.assessment import Assessment, assess, score_predictions
 from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores
 from extune.evaluation.training_reference import TrainingReference
-from extune.files import hash_file, write_text
+from extune.files import hash_file
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
-from extune.reporting.page import write_report, write_seed_report
+from extune.reporting.page import write_seed_report
+from extune.reporting.scores_folder import write_scores_folder
 from extune.reporting.training_set import read_training_set
 from extune.runs.manifest import now
 from extune.runs.run_dir import RunDir
 
 _CHUNK = 256  # rows between two movements of the progress bar
-PREDICTIONS, GOLD = "predictions.jsonl", "gold.jsonl"
 
 Progress = Callable[[int, int | None], None]
 
@@ -182,19 +179,8 @@ def write_scores(
         baselines: more scores to show beside those that are computed here.
         reference: of the training set; None leaves out what needs it.
     """
-    pairs = list(zip(scored.examples, scored.predictions, strict=True))
-    _write_rows(folder / PREDICTIONS, [prediction_to_row(prediction, example.text) for example, prediction in pairs])
-    _write_rows(folder / GOLD, [_gold_to_row(example) for example in scored.examples])
     assessment = assess(scored.examples, scored.predictions, list(scored.score.per_type), reference)
-    write_report(
-        folder,
-        score=assessment.score,
-        meta=meta,
-        documents=pairs,
-        baselines={**(baselines or {}), **assessment.baselines},
-        atlas=assessment.atlas,
-        overlap=assessment.overlap,
-    )
+    write_scores_folder(folder, list(zip(scored.examples, scored.predictions, strict=True)), assessment, meta, baselines)
     return assessment
 
 
@@ -216,13 +202,3 @@ def _read(run: RunDir, split: str) -> tuple[tuple[Example, ...], Path]:
 
 def _split_name(split: str) -> str:
     return split if split in SPLITS else Path(split).stem
-
-
-def _gold_to_row(example: Example) -> dict[str, object]:
-    spans = require_extraction(example.gold).spans
-    entities = [{"start": span.start, "end": span.end, "type": span.type, "text": span.text} for span in spans]
-    return {"id": example.id, "text": example.text, "entities": entities}
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

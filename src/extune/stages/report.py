@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extune.data.readers import read_examples
-from extune.data.writers import read_predictions
-from extune.errors import RunError
 from extune.evaluation.assessment import assess
 from extune.evaluation.metrics import ExtractionScore
 from extune.reporting.page import write_report, write_seed_report
+from extune.reporting.scores_folder import REPORT, read_scores_folder
 from extune.reporting.training_set import read_training_set
 from extune.runs.run_dir import RunDir, read_json
 
@@ -27,36 +25,23 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
     folders = [one.scores(split, engine) for one in runs]
     if folder.seed_runs():
         together = folder.scores(split, engine)
-        write_seed_report(together, scores=scores, meta=_read_meta(together))
+        write_seed_report(together, scores=scores, meta=read_json(together / REPORT)["meta"])
         folders.append(together)
     return tuple(folders)
 
 
 def _write_again(run: RunDir, folder: Path) -> ExtractionScore:
-    examples = read_examples(folder / "gold.jsonl", reader="spans").examples
-    predictions = read_predictions(folder / "predictions.jsonl")
+    scores = read_scores_folder(folder)
     reference, training_set = read_training_set(run)
     types = tuple(getattr(run.contract().task, "names", ()))
-    assessment = assess(examples, tuple(predictions.values()), types, reference)
+    assessment = assess(scores.examples, scores.predictions, types, reference)
     write_report(
         folder,
         score=assessment.score,
-        meta=_read_meta(folder) | {"training_set": training_set},
-        documents=[(example, predictions[example.id]) for example in examples],
+        meta={**scores.meta, "training_set": training_set},
+        documents=list(zip(scores.examples, scores.predictions, strict=True)),
         baselines=assessment.baselines,
         atlas=assessment.atlas,
         overlap=assessment.overlap,
     )
     return assessment.score
-
-
-def _read_meta(folder: Path) -> dict[str, object]:
-    meta = read_json(folder / "report.json").get("meta")
-    if isinstance(meta, dict):
-        return meta
-    raise RunError(
-        "meta is missing",
-        where=str(folder / "report.json"),
-        expected="a report of extune",
-        fix="extune evaluate writes it again",
-    )
