@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extune.data.predictions.answers import read_text_answers
-from extune.data.predictions.objects import name_shape, read_object, unreadable, unwrap
+from extune.data.predictions.objects import count_relations, name_shape, read_object, unreadable, unwrap
 from extune.data.predictions.pairing import pair_rows
 from extune.data.predictions.rows import AnswerRow, Piece, ground
 from extune.data.readers import bio, read_examples
@@ -63,6 +63,8 @@ def read_any_predictions(path: Path, examples: Sequence[Example], names: Sequenc
         notes.append(f"answers read as {answer_format}")
     else:
         rows = [_read_value(line, value) for line, value in values]
+        relations = sum(count_relations(value) for _, value in values)
+        notes += [f"relations of {relations} mentions are not read"] if relations else []
     if not rows:
         raise DataError("holds no predictions", where=str(path), expected="at least one", fix="check the path")
     paired, by = pair_rows(str(path), rows, examples)
@@ -105,7 +107,9 @@ def read_any_gold(path: Path, names: Sequence[str] | None) -> tuple[tuple[Exampl
 def list_types(examples: Sequence[Example]) -> list[str]:
     """The types that occur in gold, sorted."""
     golds = [example.gold for example in examples if isinstance(example.gold, Extraction)]
-    return sorted({mention.type for gold in golds for mention in (*gold.spans, *gold.ungrounded)})
+    return sorted(
+        {span.type for gold in golds for span in gold.spans} | {mention.type for gold in golds for mention in gold.ungrounded}
+    )
 
 
 def _read_gold_row(row: AnswerRow, default_id: str, source: Source, names: Sequence[str] | None) -> Example:

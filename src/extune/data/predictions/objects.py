@@ -6,7 +6,7 @@ In: a JSON value per row. Out: `AnswerRow`. Five shapes, told apart by their key
   read like `entities`, `label` like `type`; an entity may be a list `[start, end, type]` (doccano).
 * strings by type: `{"entities": {"药": ["黄芪"]}}`, or the types directly beside `id` and `text`.
 * UIE: the same with objects `{"text", "start", "end"}`; the list of one object around a row is taken off, `relations` are not
-  read and counted in the notes by who asks.
+  read but counted.
 * LangExtract: `{"document_id", "text", "extractions": [{"extraction_class", "extraction_text", "char_interval"}]}`. An interval
   is taken as it is; an extraction without one is searched.
 * LLaMA-Factory's `{"prompt", "label", "predict"}` holds text and is read in `answers`.
@@ -66,6 +66,15 @@ def read_answer(answer: object) -> list[Piece | Problem]:
     if isinstance(answer, list):
         return [make_piece(member) for member in answer]
     return [] if answer is None else [make_problem(ProblemKind.UNPARSEABLE, str(answer))]
+
+
+def count_relations(value: object) -> int:
+    """Mentions of a UIE row that carry relations."""
+    row = unwrap(value)
+    answer = _answer_of(row) if isinstance(row, Mapping) else None
+    groups = answer.values() if isinstance(answer, Mapping) else ()
+    members = [member for group in groups if isinstance(group, list) for member in group]
+    return sum(isinstance(member, Mapping) and "relations" in member for member in members)
 
 
 def unreadable(line: int, content: str) -> AnswerRow:
