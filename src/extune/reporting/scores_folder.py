@@ -77,10 +77,7 @@ def read_scores_folder(folder: Path) -> ScoresFolder:
         RunError: nothing was scored here, or a file is missing or corrupted.
         DataError: predictions or gold have a wrong row, or an example has no prediction.
     """
-    report = read_json(folder / REPORT)
-    meta = report.get("meta")
-    if not isinstance(meta, dict):
-        raise _incomplete(folder / REPORT, "meta is missing")
+    report, meta = read_json(folder / REPORT), read_meta(folder)
     for name in (GOLD, PREDICTIONS):
         if not (folder / name).is_file():
             raise _incomplete(folder / name, "file not found")
@@ -94,6 +91,18 @@ def read_scores_folder(folder: Path) -> ScoresFolder:
             f"{len(predictions)} predictions for {len(examples)} examples, {len(lacking)} have none{first}",
         )
     return ScoresFolder(folder, report, meta, examples, tuple(predictions[example.id] for example in examples))
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What `report.json` says about where its scores come from.
+
+    Raises:
+        RunError: nothing was scored here, or the file is corrupted.
+    """
+    meta = read_json(folder / REPORT).get("meta")
+    if not isinstance(meta, dict):
+        raise _incomplete(folder / REPORT, "meta is missing")
+    return meta
 
 
 def _incomplete(place: Path, what: str) -> RunError:

@@ -7,9 +7,9 @@ from pathlib import Path
 from extune.evaluation.assessment import assess
 from extune.evaluation.metrics import ExtractionScore
 from extune.reporting.page import write_report, write_seed_report
-from extune.reporting.scores_folder import REPORT, read_scores_folder
+from extune.reporting.scores_folder import read_meta, read_scores_folder
 from extune.reporting.training_set import read_training_set
-from extune.runs.run_dir import RunDir, read_json
+from extune.runs.run_dir import RunDir
 
 
 def report(run: RunDir | Path | str, split: str = "test", engine: str = "transformers") -> tuple[Path, ...]:
@@ -25,7 +25,7 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
     folders = [one.scores(split, engine) for one in runs]
     if folder.seed_runs():
         together = folder.scores(split, engine)
-        write_seed_report(together, scores=scores, meta=read_json(together / REPORT)["meta"])
+        write_seed_report(together, scores=scores, meta=read_meta(together))
         folders.append(together)
     return tuple(folders)
 
