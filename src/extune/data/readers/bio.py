@@ -73,6 +73,64 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None, joiner: str | 
         names: allowed types; None allows all.
         joiner: what stands between two tokens; None follows the rule above.
     """
+    sentences, scheme, of_characters, note = _read_sentences(path, text)
+    rows = [
+        _build_row(f"{path.stem}-{index}", path, sentence, (scheme, names, joiner, of_characters))
+        for index, sentence in enumerate(sentences, 1)
+    ]
+    return rows, [note]
+
+
+class LenientSentence(NamedTuple):
+    """A sentence whose labels need not be legal: the line it begins at, its spans, and the texts of entities that are none."""
+
+    line: int
+    text: str
+    spans: tuple[Span, ...]
+    illegal: tuple[str, ...]
+
+
+def read_lenient(path: Path, text: str) -> list[LenientSentence | RowError]:
+    """What a tagger wrote: labels that may not follow each other make an illegal entity, not a wrong row.
+
+    Args:
+        path: for messages.
+        text: the whole file, decoded, without byte order mark.
+    """
+    sentences, scheme, of_characters, _ = _read_sentences(path, text)
+    return [
+        sentence if isinstance(sentence, RowError) else _read_lenient(sentence, scheme, of_characters) for sentence in sentences
+    ]
+
+
+def _read_lenient(sentence: list[_Token], scheme: _Scheme, of_characters: bool) -> LenientSentence:
+    text, starts = _join([token.text for token in sentence], None, of_characters)
+    ends = [start + len(token.text) for start, token in zip(starts, sentence, strict=True)]
+    spans, illegal = [], []
+    for first, last, is_legal in _find_runs([token.label for token in sentence], scheme):
+        string = text[starts[first] : ends[last]]
+        if is_legal:
+            spans.append(Span(sentence[first].label.type, string, starts[first], ends[last]))
+        else:
+            illegal.append(string)
+    return LenientSentence(sentence[0].line, text, tuple(spans), tuple(illegal))
+
+
+def _find_runs(labels: list[_Label], scheme: _Scheme) -> Iterator[tuple[int, int, bool]]:
+    """First and last token (inclusive) of each run of labels that belong together, and whether it is a legal entity."""
+    first: int | None = None
+    begun = False
+    for place, (before, label) in enumerate(pairwise([_OUTSIDE, *labels, _OUTSIDE])):
+        begins = scheme.begins(before, label)
+        if label.prefix in "IE" and before.open_type == label.type and not begins:
+            continue
+        if first is not None:
+            yield first, place - 1, begun and not (scheme.closes and before.open_type is not None)
+        first, begun = (None, False) if label.prefix == "O" else (place, begins)
+
+
+def _read_sentences(path: Path, text: str) -> tuple[list[_Sentence], _Scheme, bool, str]:
+    """The sentences, how they are labelled, whether their tokens are characters, and a note that says all this."""
     blocks = list(_split_blocks(text))
     lines = [line for block in blocks for _, line in block]
     by_tab = sum("\t" in line for line in lines) * 2 > len(lines)
@@ -83,13 +141,10 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None, joiner: str | 
     scheme = _detect_scheme(parsed)
     sizes = [len(token.text) for sentence in parsed for token in sentence]
     of_characters = sizes.count(1) >= _CHARACTER_FILE_SHARE * len(sizes)
-    rows = [
-        _build_row(f"{path.stem}-{index}", path, sentence, (scheme, names, joiner, of_characters))
-        for index, sentence in enumerate(sentences, 1)
-    ]
     separator = "tabs" if by_tab else "spaces"
     tokens = "characters" if of_characters else "words"
-    return rows, [f"labels read as {scheme.name}; {columns} columns apart by {separator}; tokens are {tokens}"]
+    note = f"labels read as {scheme.name}; {columns} columns apart by {separator}; tokens are {tokens}"
+    return sentences, scheme, of_characters, note
 
 
 def _split_blocks(text: str) -> Iterator[list[tuple[int, str]]]:
