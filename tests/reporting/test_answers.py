@@ -11,6 +11,7 @@ from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Lab
 from extune.domain.example import Example, Source
 from extune.domain.prediction import Prediction, Problem, ProblemKind
 from extune.domain.task import ClassificationTask, GenerationTask, RecordField, RecordTask, Task
+from extune.evaluation.assessment import Assessment, Overlap
 from extune.evaluation.generation_metrics import TargetLoss
 from extune.evaluation.scoring import score_predictions
 from extune.reporting.answers import write_answer_report
@@ -39,12 +40,15 @@ def test_the_three_files(tmp_path: Path, task: Task, gold: Annotation, predicted
     pairs = documents(gold, predicted)
     loss = TargetLoss(1.0, 4) if isinstance(task, GenerationTask) else None
     score = score_predictions(task, *zip(*pairs, strict=True), loss=loss, resamples=50)  # type: ignore[arg-type]
-    write_score_report(tmp_path, score=score, meta={"run": "r|1"}, documents=pairs, baselines={"majority": score})
+    assessment = Assessment(score, {"majority": score}, overlap=Overlap(("right",), score))
+    write_score_report(tmp_path, assessment=assessment, meta={"run": "r|1"}, documents=pairs)
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert content["score"] == content["baselines"]["majority"] == json.loads(json.dumps(score.to_json()))
     page, text = ((tmp_path / f"report.{ending}").read_text(encoding="utf-8") for ending in ("html", "md"))
     headline = build_view(score).tiles[0]
     assert headline.figure in page
+    assert str(assessment.overlap) in page
+    assert f"**{assessment.overlap}.**" in text.split("\n")
     assert text.split("\n")[2].startswith(f"**{headline.name} {headline.figure}**")
     for piece in (shown, "原&lt;文&gt;", "答&lt;卷&gt;", "t:7", "cut_off: 尾"):
         assert piece in page

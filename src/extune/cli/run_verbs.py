@@ -16,7 +16,10 @@ from extune.errors import DataError, RecipeError
 from extune.files import require_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from extune.engines.engine import DecodingOptions
+    from extune.evaluation.score import Score
     from extune.predicting.predictor import Predictor
 
 Temperature = Annotated[float, typer.Option(help="0: the likeliest token, which copies best.")]
@@ -66,9 +69,11 @@ def predict(
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A directory made by `extune train`.")] = None,
     split: Annotated[str, typer.Option(help="test, dev, train, or a labelled file.")] = "test",
-    pred: Annotated[Path | None, typer.Option(help="Instead of RUN: predictions, as `extune predict` writes them.")] = None,
+    pred: Annotated[Path | None, typer.Option(help="Instead of RUN: predictions of any tool.")] = None,
     gold: Annotated[Path | None, typer.Option(help="With --pred: the labelled file.")] = None,
     types: Annotated[str | None, typer.Option(help="With --pred: allowed types, apart by commas; by default all.")] = None,
+    train: Annotated[Path | None, typer.Option(help="With --pred: what the tool was trained on, for baselines.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --pred: folder for reports, which `extune compare` reads.")] = None,
     engine: EngineName = "transformers",
     base: Base = None,
     device: Device = None,
@@ -80,22 +85,29 @@ def evaluate(
 ) -> None:
     """Predict and score a labelled file; strict F1 with its 95 % interval, and a report."""
     if pred is not None and gold is not None and run is None:
-        from extune.stages.evaluate import evaluate_files
+        from extune.stages.score_files import score_files
 
-        print_scores(f"{pred} against {gold}", [evaluate_files(pred, gold, types.split(",") if types else None)])
+        result = score_files(pred, gold, types.split(",") if types else None, train=train, out=out)
+        _print_assessed(f"{pred} against {gold}", [result.assessment.score], result.assessment.baselines, result.notes)
+        if out is not None:
+            say(f"wrote {out}")
         return
-    if run is None or pred is not None or gold is not None:
-        raise RecipeError("nothing to evaluate", expected="RUN, or --pred and --gold", fix="extune evaluate runs/NAME")
+    if run is None or any(option is not None for option in (pred, gold, types, train, out)):
+        raise RecipeError(
+            "nothing to evaluate, or too much",
+            expected="RUN, or --pred and --gold (and with them --types, --train, --out)",
+            fix="extune evaluate runs/NAME",
+        )
     quiet_libraries()
     from extune.stages.evaluate import evaluate as evaluate_run
 
     options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
     with counting_progress("predicting") as progress:
-        result = evaluate_run(run, split, engine=engine, base=base, device=device, options=options, progress=progress)
-    print_scores(f"{run}, {result.split}, {result.engine}", result.scores)
-    for folder in result.folders:
+        done = evaluate_run(run, split, engine=engine, base=base, device=device, options=options, progress=progress)
+    _print_assessed(f"{run}, {done.split}, {done.engine}", done.scores, done.baselines, done.notes)
+    for folder in done.folders:
         say(f"wrote {folder}")
-    _print_costs(result.seconds, sum(score.documents for score in result.scores))
+    _print_costs(done.seconds, sum(score.documents for score in done.scores))
 
 
 def report(
@@ -108,6 +120,18 @@ def report(
 
     for folder in write_again(run, split, engine):
         say(f"wrote {folder}")
+
+
+def _print_assessed(title: str, scores: Sequence[Score], baselines: Mapping[str, Score], notes: Sequence[str]) -> None:
+    from extune.evaluation.score import name_figure
+
+    for sentence in notes:
+        note(sentence)
+    print_scores(title, scores)
+    if baselines:
+        headline = scores[0].headline
+        figures = ", ".join(f"{name} {score.figures()[headline]:.3f}" for name, score in baselines.items())
+        note(f"baselines, {name_figure(headline)}: {figures}")
 
 
 def _decoding(

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -18,11 +18,11 @@ from typing import Any, BinaryIO, NamedTuple, Self
 from extune.data.readers.annotated import ANSWER_KEYS, parse_annotation, write_annotation
 from extune.data.readers.base import RowError, numbered_lines, require_text
 from extune.data.readers.spans import parse_id, parse_object
-from extune.domain.annotation import Annotation, Extraction, Fields, Labels, Mention, Span
+from extune.domain.annotation import Annotation, Extraction, Fields, Labels
 from extune.domain.example import Source
 from extune.domain.prediction import Prediction, Problem, ProblemKind
 from extune.errors import DataError
-from extune.files import read_text
+from extune.files import read_text, write_text
 
 _CSV_ID = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*)),')
 _TABLE_MARKS = re.compile(r"[\t\r\n]")
@@ -38,6 +38,11 @@ def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
         "completion": prediction.completion,
         "decoding": prediction.decoding,
     }
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write JSONL atomically."""
+    write_text(path, "".join(_dump(row) + "\n" for row in rows).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class PredictionWriter:
@@ -155,18 +160,17 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
     text = require_text(row["text"], source)
     annotation = parse_annotation(key, row, text, source)
     try:
-        ungrounded = tuple(Mention(item["type"], item["text"]) for item in row.get("ungrounded", ()))
         problems = tuple(Problem(ProblemKind(item["kind"]), item.get("detail", "")) for item in row.get("problems", ()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RowError(
-            f"ungrounded or problems cannot be read: {error}",
+            f"problems cannot be read: {error}",
             source=source,
-            expected='lists of {"type", "text"} and of {"kind", "detail"}',
-            fix="correct them, or remove both keys",
+            expected='a list of {"kind", "detail"}',
+            fix="correct it, or remove the key",
         ) from None
     return Prediction(
         parse_id(row, "", lines_by_id, source),
-        Extraction(annotation.spans, ungrounded) if isinstance(annotation, Extraction) else annotation,
+        annotation,
         row.get("completion", ""),
         problems,
         row.get("decoding", {}),
@@ -184,17 +188,8 @@ def describe_annotation(annotation: Annotation) -> str:
 
 
 def _annotation_to_json(annotation: Annotation) -> dict[str, Any]:
-    if not isinstance(annotation, Extraction):
-        return write_annotation(annotation)
-    return {
-        "entities": [_span_to_json(span) for span in annotation.spans],
-        "ungrounded": [{"type": mention.type, "text": mention.text} for mention in annotation.ungrounded],
-    }
-
-
-def _span_to_json(span: Span) -> dict[str, Any]:
-    row = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
-    return row if span.confidence is None else {**row, "confidence": span.confidence}
+    row = write_annotation(annotation)
+    return {**row, "ungrounded": row.get("ungrounded", [])} if isinstance(annotation, Extraction) else row
 
 
 def _problems_to_json(prediction: Prediction) -> list[dict[str, str]]:

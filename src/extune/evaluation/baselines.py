@@ -1,4 +1,4 @@
-"""What can be had without a model: looking up the strings that training examples label.
+"""What can be had without a model: looking up the strings that training examples label, or giving their most frequent class.
 
 In: examples with gold. Out: predictions, and the share of test mentions that a look-up could know. It knows no model.
 """
@@ -41,6 +41,10 @@ class Gazetteer:
                 occurrences.update(_strings_at(text, start, lengths, votes))
         known = (string for string in votes if 2 * places[string] >= occurrences[string])
         return cls({string: votes[string].most_common(1)[0][0] for string in known})
+
+    def with_one_type(self, name: str) -> Gazetteer:
+        """The same strings, all of type `name`."""
+        return Gazetteer(dict.fromkeys(self._types, name))
 
     def predict(self, text: str) -> Extraction:
         """The known strings of `text`."""

@@ -57,18 +57,28 @@ def sum_partial_credit(comparison: Comparison) -> float:
 
 
 def count_pairs(neighbours: Sequence[Sequence[int]]) -> int:
-    """Size of a maximum matching in a bipartite graph, by breadth-first augmenting paths (O(vertices x edges)).
+    """Size of a maximum matching; see `find_pairs`."""
+    return len(find_pairs(neighbours))
+
+
+def find_pairs(neighbours: Sequence[Sequence[int]]) -> dict[int, int]:
+    """A maximum matching in a bipartite graph, by breadth-first augmenting paths (O(vertices x edges)).
 
     Args:
-        neighbours: for each left vertex the numbers of the right vertices it may be paired with.
+        neighbours: for each left vertex the numbers of the right vertices it may be paired with, the preferred ones first.
+
+    Returns:
+        The right vertex of each left vertex that was paired.
     """
     holder: dict[int, int] = {}  # right vertex -> its left vertex
     held: dict[int, int] = {}  # left vertex -> its right vertex
-    return sum(_augment(left, neighbours, holder, held) for left in range(len(neighbours)))
+    for left in range(len(neighbours)):
+        _augment(left, neighbours, holder, held)
+    return held
 
 
-def _augment(start: int, neighbours: Sequence[Sequence[int]], holder: dict[int, int], held: dict[int, int]) -> bool:
-    """Pair `start` too, re-pairing others where needed; False, and nothing changed, where that is impossible."""
+def _augment(start: int, neighbours: Sequence[Sequence[int]], holder: dict[int, int], held: dict[int, int]) -> None:
+    """Pair `start` too, re-pairing others where needed; nothing is changed where that is impossible."""
     reached_from: dict[int, int] = {}  # right vertex -> the left vertex that reached it
     queue = deque([start])
     while queue:
@@ -84,5 +94,4 @@ def _augment(start: int, neighbours: Sequence[Sequence[int]], holder: dict[int, 
             while step is not None:  # back to `start`, whose held vertex is None
                 left = reached_from[step]
                 holder[step], held[left], step = left, step, held.get(left)
-            return True
-    return False
+            return

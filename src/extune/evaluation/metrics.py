@@ -206,8 +206,7 @@ def score_extraction(
         DataError: an example has no prediction, or a prediction or problem belongs to no example.
     """
     problems = problems or {}
-    require_same_ids(gold, predictions, problems)
-    documents = [_count_document(gold[id_], predictions[id_], problems.get(id_, ())) for id_ in gold]
+    documents = count_documents(gold, predictions, problems)
     micro = _add(document.strict for document in documents)
     per_type = _sum_types(types, documents)
     occurring = [prf.f1 for prf in per_type.values() if not prf.is_empty]
@@ -230,6 +229,21 @@ def score_extraction(
         problems={str(kind): kinds[kind] for kind in ProblemKind},
         problem_documents=sum(bool(found) for found in problems.values()),
     )
+
+
+def count_documents(
+    gold: Mapping[str, Extraction],
+    predictions: Mapping[str, Extraction],
+    problems: Mapping[str, Sequence[Problem]] | None = None,
+) -> list[DocumentCounts]:
+    """What `score_extraction` adds up: the counts of each document, in the order of `gold`.
+
+    Raises:
+        DataError: as in `score_extraction`.
+    """
+    problems = problems or {}
+    require_same_ids(gold, predictions, problems)
+    return [_count_document(gold[id_], predictions[id_], problems.get(id_, ())) for id_ in gold]
 
 
 @dataclass(frozen=True)
@@ -261,7 +275,9 @@ def _average(figures: Sequence[float]) -> MeanDeviation:
 
 
 @dataclass(frozen=True)
-class _DocumentCounts:
+class DocumentCounts:
+    """Counts of one document in every mode; `per_type` is strict and holds the types that occur in it."""
+
     strict: PRF
     text_strict: PRF
     partial: PRF
@@ -270,7 +286,7 @@ class _DocumentCounts:
     is_exact: bool
 
 
-def _count_document(gold: Extraction, predicted: Extraction, problems: Sequence[Problem]) -> _DocumentCounts:
+def _count_document(gold: Extraction, predicted: Extraction, problems: Sequence[Problem]) -> DocumentCounts:
     """Counts of one document. Mentions without offsets are unmatched in every mode that compares offsets."""
     unusable = sum(problem.kind in UNREAD for problem in problems)
     gold_total = len(gold.spans) + len(gold.ungrounded)
@@ -282,7 +298,7 @@ def _count_document(gold: Extraction, predicted: Extraction, problems: Sequence[
     comparison = compare_spans(gold, predicted)
     strict = total(len(comparison.found))
     answered = all(problem.kind is not ProblemKind.TOO_LONG for problem in problems)
-    return _DocumentCounts(
+    return DocumentCounts(
         strict=strict,
         text_strict=total(count_common(_mentions(gold), _mentions(predicted))),
         partial=total(sum_partial_credit(comparison)),
@@ -315,7 +331,7 @@ def _add(counts: Iterable[PRF]) -> PRF:
     return PRF(sum(prf.tp for prf in parts), sum(prf.fp for prf in parts), sum(prf.fn for prf in parts))
 
 
-def _sum_types(types: Sequence[str], documents: Sequence[_DocumentCounts]) -> dict[str, PRF]:
+def _sum_types(types: Sequence[str], documents: Sequence[DocumentCounts]) -> dict[str, PRF]:
     """Counts by type: the listed ones in their order, then the others by name."""
     parts: dict[str, list[PRF]] = {name: [] for name in types}
     for name in sorted({name for document in documents for name in document.per_type} - set(types)):

@@ -1,6 +1,6 @@
-"""What the scores of all kinds of tasks have in common. In: predictions' problems and ids. Out: counts, or an error.
+"""What the scores of all kinds of tasks have in common.
 
-It knows nothing about the kinds themselves.
+In: predictions' problems and ids, keys of figures. Out: counts, names, or an error. It knows nothing about the kinds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,21 @@ from extune.errors import DataError
 
 UNREAD = frozenset({ProblemKind.UNPARSEABLE, ProblemKind.UNKNOWN_TYPE, ProblemKind.DUPLICATE})
 """Problems that stand for a piece of an answer that became nothing; each counts as a wrong prediction."""
+_NAMES = {
+    "micro.f1": "F1",
+    "micro.precision": "precision",
+    "micro.recall": "recall",
+    "macro.f1": "macro F1",
+    "accuracy": "accuracy",
+    "mcc": "MCC",
+    "rouge_l": "ROUGE-L",
+    "char_f1": "character F1",
+    "bleu": "BLEU",
+    "perplexity": "perplexity",
+    "presence.recall": "presence recall",
+    "presence.precision": "presence precision",
+    "parseable": "parseable answers",
+}
 
 
 class Score(Protocol):
@@ -47,6 +62,11 @@ class Score(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
+
+
+def name_figure(key: str) -> str:
+    """The name of a figure for people."""
+    return _NAMES.get(key, key)
 
 
 def tally_problems(problems: Iterable[Sequence[Problem]]) -> tuple[dict[str, int], int]:

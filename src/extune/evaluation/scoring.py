@@ -12,7 +12,7 @@ from typing import TypeVar
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction, Problem
-from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
+from extune.domain.task import ClassificationTask, RecordTask, Task
 from extune.errors import DataError
 from extune.evaluation.classification_metrics import score_classification
 from extune.evaluation.generation_metrics import GenerationScore, TargetLoss, score_generation
@@ -89,29 +89,12 @@ def _find_foreign_labels(task: Task, example: Example) -> str | None:
     return f"label {foreign[0]!r} is none of {', '.join(allowed)}" if foreign else None
 
 
-def guess_task(examples: Sequence[Example]) -> Task:
-    """A task that holds the gold of all examples, for files without recipe; names are those that occur."""
-    golds = [example.gold for example in examples]
-    if isinstance(golds[0], Fields):
-        return _guess_record([gold for gold in golds if isinstance(gold, Fields)])
-    if isinstance(golds[0], Labels):
-        labels = [gold for gold in golds if isinstance(gold, Labels)]
-        return ClassificationTask(multi_label=any(len(gold.names) != 1 for gold in labels))
-    if isinstance(golds[0], Answer):
-        return GenerationTask()
-    types = sorted({span.type for gold in golds if isinstance(gold, Extraction) for span in gold.spans})
-    return ExtractionTask.model_construct(types=dict.fromkeys(types, ""))  # a file without any entity has no types
+def require_kind(kind: type[Kind], annotations: Annotations) -> dict[str, Kind]:
+    """The annotations, all of one kind.
 
-
-def _guess_record(golds: Sequence[Fields]) -> RecordTask:
-    """Lists are verbatim fields, strings free texts."""
-    kinds = {name: isinstance(value, str) for gold in golds for name, value in gold.values.items()}
-    fields = {name: RecordField(kind="text" if is_text else "verbatim") for name, is_text in kinds.items()}
-    return RecordTask.model_construct(fields=fields)
-
-
-def _all(kind: type[Kind], annotations: Annotations) -> dict[str, Kind]:
-    """The annotations, all of which must be of one kind."""
+    Raises:
+        DataError: one is of another kind.
+    """
     checked: dict[str, Kind] = {}
     for id_, annotation in annotations.items():
         if not isinstance(annotation, kind):
@@ -126,23 +109,25 @@ def _all(kind: type[Kind], annotations: Annotations) -> dict[str, Kind]:
 
 
 def _score_extraction(task: Task, gold: Annotations, found: Annotations, problems: Problems, resamples: int) -> Score:
-    return score_extraction(_all(Extraction, gold), _all(Extraction, found), task.names, problems, resamples=resamples)
+    return score_extraction(
+        require_kind(Extraction, gold), require_kind(Extraction, found), task.names, problems, resamples=resamples
+    )
 
 
 def _score_record(task: Task, gold: Annotations, found: Annotations, problems: Problems, resamples: int) -> Score:
     fields = task.fields if isinstance(task, RecordTask) else {}
-    return score_record(_all(Fields, gold), _all(Fields, found), fields, problems, resamples=resamples)
+    return score_record(require_kind(Fields, gold), require_kind(Fields, found), fields, problems, resamples=resamples)
 
 
 def _score_classification(task: Task, gold: Annotations, found: Annotations, problems: Problems, resamples: int) -> Score:
     several = isinstance(task, ClassificationTask) and task.multi_label
     return score_classification(
-        _all(Labels, gold), _all(Labels, found), task.names, problems, multi_label=several, resamples=resamples
+        require_kind(Labels, gold), require_kind(Labels, found), task.names, problems, multi_label=several, resamples=resamples
     )
 
 
 def _score_generation(_: Task, gold: Annotations, found: Annotations, problems: Problems, resamples: int) -> Score:
-    return score_generation(_all(Answer, gold), _all(Answer, found), problems, resamples=resamples)
+    return score_generation(require_kind(Answer, gold), require_kind(Answer, found), problems, resamples=resamples)
 
 
 _ANNOTATIONS: Mapping[str, type[Annotation]] = {

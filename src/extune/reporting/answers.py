@@ -12,10 +12,11 @@ from pathlib import Path
 from extune.domain.annotation import Annotation, Answer, Fields, Labels
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
+from extune.evaluation.assessment import Overlap
 from extune.evaluation.metrics import aggregate_scores
-from extune.evaluation.score import Score
+from extune.evaluation.score import Score, name_figure
 from extune.reporting.page import SHOWN_DOCUMENTS, make_title, write_files
-from extune.reporting.views import build_view, name_figure, show_figure
+from extune.reporting.views import build_view, show_figure
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def write_answer_report(
     meta: Mapping[str, object],
     documents: Sequence[tuple[Example, Prediction]] = (),
     baselines: Mapping[str, Score] | None = None,
+    overlap: Overlap | None = None,
 ) -> None:
     """Write the three files of one scored split.
 
@@ -60,10 +62,16 @@ def write_answer_report(
         meta: JSON values, shown in this order; `run`, `split` and `engine` make the title.
         documents: every scored example with its prediction; the page lists the first that are wrong.
         baselines: scores to compare with, by name.
+        overlap: test documents that stand in train.
     """
     others = dict(baselines or {})
     wrong = [answer for answer in (_judge(*pair) for pair in documents) if answer is not None]
-    content = {"meta": dict(meta), "score": score.to_json(), "baselines": {name: one.to_json() for name, one in others.items()}}
+    content = {
+        "meta": dict(meta),
+        "score": score.to_json(),
+        "baselines": {name: one.to_json() for name, one in others.items()},
+        "overlap": overlap and overlap.to_json(),
+    }
     figures = {name: show_figure(one.figures()[one.headline]) for name, one in others.items()}
     context = {
         "title": make_title(meta),
@@ -72,6 +80,7 @@ def write_answer_report(
         "view": build_view(score),
         "baselines": figures,
         "headline": name_figure(score.headline),
+        "overlap": overlap,
         "wrong": wrong[:SHOWN_DOCUMENTS],
         "wrong_count": len(wrong),
     }

@@ -16,6 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from extune.domain.annotation import Extraction, Span
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction, ProblemKind
+from extune.evaluation.assessment import Overlap
+from extune.evaluation.error_atlas import ErrorAtlas, ErrorClass
 from extune.evaluation.matching import compare_spans
 from extune.evaluation.metrics import PRF, ExtractionScore, MeanDeviation, aggregate_scores
 from extune.files import write_json, write_text
@@ -56,6 +58,8 @@ def write_report(
     meta: Mapping[str, object],
     documents: Sequence[tuple[Example, Prediction]] = (),
     baselines: Mapping[str, ExtractionScore] | None = None,
+    atlas: ErrorAtlas | None = None,
+    overlap: Overlap | None = None,
 ) -> None:
     """Write the three files of one scored split.
 
@@ -65,16 +69,27 @@ def write_report(
         meta: JSON values, shown in this order; `run`, `split` and `engine` make the title, `test_set_hash` says which file.
         documents: every scored example with its prediction; the page lists the first that are wrong.
         baselines: scores to compare with, by name.
+        atlas: of the mistakes.
+        overlap: test documents that stand in train.
     """
     others = dict(baselines or {})
     wrong = [document for document in (_judge(*pair) for pair in documents) if document is not None]
-    content = {"meta": dict(meta), "score": score.to_json(), "baselines": {name: one.to_json() for name, one in others.items()}}
+    content = {
+        "meta": dict(meta),
+        "score": score.to_json(),
+        "baselines": {name: one.to_json() for name, one in others.items()},
+        "atlas": atlas and atlas.to_json(),
+        "overlap": overlap and overlap.to_json(),
+    }
     context = {
         "title": make_title(meta),
         "meta": meta,
         "score": score,
         "modes": _list_modes(score),
         "baselines": others,
+        "atlas": atlas,
+        "overlap": overlap,
+        "classes": [kind for kind in ErrorClass if atlas and atlas.total.wrong.get(kind, 0) + atlas.total.missed.get(kind, 0)],
         "wrong": wrong[:SHOWN_DOCUMENTS],
         "wrong_count": len(wrong),
     }

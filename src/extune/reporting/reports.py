@@ -1,6 +1,6 @@
 """Which report a score gets: spans have a page of their own; records, classes and answers share one.
 
-In: any score. Out: the files of its kind's report. It computes nothing.
+In: any assessment, or the scores of several seeds. Out: the files of its kind's report. It computes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
+from extune.evaluation.assessment import Assessment
 from extune.evaluation.metrics import ExtractionScore
 from extune.evaluation.score import Score
 from extune.reporting.answers import write_answer_report, write_answer_seed_report
@@ -19,16 +20,19 @@ from extune.reporting.page import write_report, write_seed_report
 def write_score_report(
     folder: Path,
     *,
-    score: Score,
+    assessment: Assessment,
     meta: Mapping[str, object],
     documents: Sequence[tuple[Example, Prediction]] = (),
-    baselines: Mapping[str, Score] | None = None,
 ) -> None:
     """Write the three files of one scored split; see `page.write_report` and `answers.write_answer_report`."""
+    score, overlap = assessment.score, assessment.overlap
     if isinstance(score, ExtractionScore):
-        write_report(folder, score=score, meta=meta, documents=documents, baselines=_spans_only(baselines or {}))
+        baselines, atlas = _spans_only(assessment.baselines), assessment.atlas
+        write_report(folder, score=score, meta=meta, documents=documents, baselines=baselines, atlas=atlas, overlap=overlap)
     else:
-        write_answer_report(folder, score=score, meta=meta, documents=documents, baselines=baselines)
+        write_answer_report(
+            folder, score=score, meta=meta, documents=documents, baselines=assessment.baselines, overlap=overlap
+        )
 
 
 def write_score_seed_report(folder: Path, *, scores: Mapping[str, Score], meta: Mapping[str, object]) -> None:

@@ -12,25 +12,10 @@ from extune.evaluation.classification_metrics import INVALID, ClassificationScor
 from extune.evaluation.generation_metrics import GenerationScore
 from extune.evaluation.metrics import PRF
 from extune.evaluation.record_metrics import FieldScore, RecordScore
-from extune.evaluation.score import Score
+from extune.evaluation.score import Score, name_figure
 
 NOTHING = "–"
 MOST_LABELS_IN_CONFUSION = 30
-_NAMES = {
-    "micro.f1": "F1",
-    "micro.precision": "precision",
-    "micro.recall": "recall",
-    "macro.f1": "macro F1",
-    "accuracy": "accuracy",
-    "mcc": "MCC",
-    "rouge_l": "ROUGE-L",
-    "char_f1": "character F1",
-    "bleu": "BLEU",
-    "perplexity": "perplexity",
-    "presence.recall": "presence recall",
-    "presence.precision": "presence precision",
-    "parseable": "parseable answers",
-}
 
 
 @dataclass(frozen=True)
@@ -57,11 +42,6 @@ class View:
 
     tiles: tuple[Tile, ...]
     tables: tuple[Table, ...]
-
-
-def name_figure(key: str) -> str:
-    """The name of a figure for people."""
-    return _NAMES.get(key, key)
 
 
 def show_figure(value: float | None) -> str:

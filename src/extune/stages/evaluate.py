@@ -1,55 +1,53 @@
 """`extune evaluate`: predictions of a labelled file, and their score against the file's own annotation.
 
-In: a run and a split, or a file of predictions and a file of gold. Out: scores and the files of their reports.
+In: a run and a split. Out: scores and the files of their reports.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
 from extune.data.checks import require_unique_ids
-from extune.data.readers import read_examples
-from extune.data.readers.annotated import write_example
 from extune.data.splits import SPLITS, find_split, read_file, read_split
-from extune.data.writers import prediction_to_row, read_predictions
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
-from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask
+from extune.domain.task import GenerationTask, Task
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
-from extune.evaluation.baselines import MajorityClass
+from extune.evaluation.assessment import Assessment, assess
 from extune.evaluation.generation_metrics import TargetLoss
 from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores
-from extune.evaluation.score import Score
-from extune.evaluation.scoring import guess_task, require_gold, score_predictions
-from extune.files import hash_file, write_text
+from extune.evaluation.score import Score, name_figure
+from extune.evaluation.scoring import require_gold, score_predictions
+from extune.evaluation.training_reference import TrainingReference
+from extune.files import hash_file
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
-from extune.reporting.reports import write_score_report, write_score_seed_report
-from extune.reporting.views import name_figure
+from extune.reporting.reports import write_score_seed_report
+from extune.reporting.scores_folder import write_scores_folder
+from extune.reporting.training_set import read_training_set
 from extune.runs.manifest import now
 from extune.runs.run_dir import RunDir
 from extune.tokens.lengths import LengthReport
 from extune.training.losses import sum_target_losses
 
 _CHUNK = 256  # rows between two movements of the progress bar
-PREDICTIONS, GOLD = "predictions.jsonl", "gold.jsonl"
 
 Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Examples, their predictions in the same order, and the score.
+    """Examples of a task, their predictions in the same order, and the score.
 
     `seconds` is the time of the predictions, `lengths` what became of texts beyond the budget.
     """
 
+    task: Task
     examples: tuple[Example, ...]
     predictions: tuple[Prediction, ...]
     score: Score
@@ -67,6 +65,8 @@ class Evaluation:
         scores: of each run.
         folders: where predictions and reports of each run are.
         seconds: of all predictions together.
+        baselines: scores of what needs no model, on the same split.
+        notes: what the scores have to be read with, one sentence each.
     """
 
     split: str
@@ -74,6 +74,8 @@ class Evaluation:
     scores: tuple[Score, ...]
     folders: tuple[Path, ...]
     seconds: float
+    baselines: Mapping[str, Score]
+    notes: tuple[str, ...]
 
     @property
     def score(self) -> Score:
@@ -122,13 +124,16 @@ def evaluate(
     folder = run if isinstance(run, RunDir) else RunDir(Path(run))
     name = _split_name(split)
     place = engine if base is None else "base"
-    scored, folders = [], []
-    for one in folder.seed_runs() or (folder,):
+    runs = folder.seed_runs() or (folder,)
+    scored, folders, assessments = [], [], []
+    training: tuple[TrainingReference | None, str] | None = None
+    for one in runs:
         predictor = _open(one, engine, base, device, options)
         examples, file = _read(one, split)
         result = score_examples(predictor, examples, progress)
-        meta = describe_score(one.path.name, name, place, file, result)
-        write_scores(one.scores(name, place), result, meta, _score_baselines(one, examples))
+        training = training or read_training_set(one)  # late, so that a damaged run is told at once
+        meta = describe_score(one.path.name, name, place, file, result) | {"training_set": training[1]}
+        assessments.append(write_scores(one.scores(name, place), result, meta, reference=training[0]))
         scored.append(result)
         folders.append(one.scores(name, place))
     if len(scored) > 1:
@@ -136,23 +141,9 @@ def evaluate(
         write_score_seed_report(folder.scores(name, place), scores=seeds, meta=meta | {"run": folder.path.name})
         folders.append(folder.scores(name, place))
     scores = tuple(result.score for result in scored)
-    return Evaluation(name, place, scores, tuple(folders), sum(result.seconds for result in scored))
-
-
-def evaluate_files(predictions: Path, gold: Path, types: Sequence[str] | None = None) -> Score:
-    """Score a file of predictions against a labelled file; ids tell which belong together.
-
-    Args:
-        predictions: `.jsonl` as `extune predict` writes it.
-        gold: any labelled file.
-        types: the allowed ones, in the order of the table; None allows all.
-
-    Raises:
-        DataError: a file cannot be read, or their ids are not the same.
-    """
-    task = None if types is None else ExtractionTask(types=dict.fromkeys(types, ""))
-    examples = read_examples(gold, task=task).examples
-    return score_predictions(task or guess_task(examples), examples, tuple(read_predictions(predictions).values()))
+    seconds = sum(result.seconds for result in scored)
+    notes = dict.fromkeys(note for one in assessments for note in one.notes())
+    return Evaluation(name, place, scores, tuple(folders), seconds, assessments[0].baselines, tuple(notes))
 
 
 def score_examples(predictor: Predictor, examples: Sequence[Example], progress: Progress | None = None) -> Scored:
@@ -167,9 +158,9 @@ def score_examples(predictor: Predictor, examples: Sequence[Example], progress: 
         if progress is not None:
             progress(len(predictions), len(examples))
     seconds = perf_counter() - started
-    lengths = predictor.encoder.length_report
-    score = score_predictions(predictor.encoder.task, examples, predictions, loss=_sum_losses(predictor, examples))
-    return Scored(tuple(examples), tuple(predictions), score, seconds, lengths)
+    task, lengths = predictor.encoder.task, predictor.encoder.length_report
+    score = score_predictions(task, examples, predictions, loss=_sum_losses(predictor, examples))
+    return Scored(task, tuple(examples), tuple(predictions), score, seconds, lengths)
 
 
 def _sum_losses(predictor: Predictor, examples: Sequence[Example]) -> TargetLoss | None:
@@ -196,13 +187,25 @@ def describe_score(run: str, split: str, engine: str, file: Path, scored: Scored
 
 
 def write_scores(
-    folder: Path, scored: Scored, meta: Mapping[str, object], baselines: Mapping[str, Score] | None = None
-) -> None:
-    """Write predictions, gold and the three reports; with them `extune report` needs nothing else."""
-    pairs = list(zip(scored.examples, scored.predictions, strict=True))
-    _write_rows(folder / PREDICTIONS, [prediction_to_row(prediction, example.text) for example, prediction in pairs])
-    _write_rows(folder / GOLD, [write_example(example) for example in scored.examples])
-    write_score_report(folder, score=scored.score, meta=meta, documents=pairs, baselines=baselines)
+    folder: Path,
+    scored: Scored,
+    meta: Mapping[str, object],
+    baselines: Mapping[str, Score] | None = None,
+    reference: TrainingReference | None = None,
+) -> Assessment:
+    """Write predictions, gold and the three reports; with them `extune report` needs nothing else.
+
+    Args:
+        folder: is created where it does not exist.
+        scored: examples and predictions.
+        meta: see `page.write_report`.
+        baselines: more scores to show, before those that are computed here.
+        reference: of the training set; None leaves out what needs it.
+    """
+    assessment = assess(scored.score, scored.task, scored.examples, scored.predictions, reference)
+    assessment = replace(assessment, baselines={**(baselines or {}), **assessment.baselines})
+    write_scores_folder(folder, list(zip(scored.examples, scored.predictions, strict=True)), assessment, meta)
+    return assessment
 
 
 def _open(run: RunDir, engine: str, base: str | None, device: str | None, options: DecodingOptions | None) -> Predictor:
@@ -223,18 +226,3 @@ def _read(run: RunDir, split: str) -> tuple[tuple[Example, ...], Path]:
 
 def _split_name(split: str) -> str:
     return split if split in SPLITS else Path(split).stem
-
-
-def _score_baselines(run: RunDir, examples: Sequence[Example]) -> dict[str, Score]:
-    """The majority class of the training file beside a classification; nothing where that file is not here."""
-    recipe = run.recipe()
-    path = find_split(recipe.data, "train")
-    if not isinstance(recipe.task, ClassificationTask) or path is None or not path.exists():
-        return {}
-    majority = MajorityClass.fit(read_split(recipe.data, "train", recipe.task).examples)
-    predictions = [Prediction(example.id, majority.predict(example), "") for example in examples]
-    return {"majority class": score_predictions(recipe.task, examples, predictions)}
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

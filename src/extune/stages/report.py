@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from extune.data.readers import read_examples
-from extune.data.writers import read_predictions
-from extune.domain.task import ExtractionTask
-from extune.errors import RunError
+from extune.evaluation.assessment import assess
 from extune.evaluation.generation_metrics import TargetLoss
 from extune.evaluation.score import Score
 from extune.evaluation.scoring import score_predictions
 from extune.reporting.reports import write_score_report, write_score_seed_report
-from extune.runs.run_dir import RunDir, read_json
+from extune.reporting.scores_folder import read_meta, read_scores_folder
+from extune.reporting.training_set import read_training_set
+from extune.runs.run_dir import RunDir
 
 
 def report(run: RunDir | Path | str, split: str = "test", engine: str = "transformers") -> tuple[Path, ...]:
@@ -28,37 +29,27 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
     folders = [one.scores(split, engine) for one in runs]
     if folder.seed_runs():
         together = folder.scores(split, engine)
-        write_score_seed_report(together, scores=scores, meta=_read_meta(together))
+        write_score_seed_report(together, scores=scores, meta=read_meta(together))
         folders.append(together)
     return tuple(folders)
 
 
 def _write_again(run: RunDir, folder: Path) -> Score:
-    meta = _read_meta(folder)
+    scores = read_scores_folder(folder)
     task = run.contract().task
-    reader = "spans" if isinstance(task, ExtractionTask) else "annotated"
-    examples = read_examples(folder / "gold.jsonl", reader=reader).examples
-    predictions = read_predictions(folder / "predictions.jsonl")
-    score = score_predictions(task, examples, list(predictions.values()), loss=_read_loss(folder))
-    documents = [(example, predictions[example.id]) for example in examples]
-    write_score_report(folder, score=score, meta=meta, documents=documents)
+    reference, training_set = read_training_set(run)
+    score = score_predictions(task, scores.examples, scores.predictions, loss=_find_loss(scores.report))
+    write_score_report(
+        folder,
+        assessment=assess(score, task, scores.examples, scores.predictions, reference),
+        meta={**scores.meta, "training_set": training_set},
+        documents=list(zip(scores.examples, scores.predictions, strict=True)),
+    )
     return score
 
 
-def _read_loss(folder: Path) -> TargetLoss | None:
+def _find_loss(report: Mapping[str, Any]) -> TargetLoss | None:
     """The loss that only the model knew, from the report that is written again; None where there is none."""
-    score = read_json(folder / "report.json").get("score")
+    score = report.get("score")
     loss = score.get("target_loss") if isinstance(score, dict) else None
     return TargetLoss(float(loss["total"]), int(loss["tokens"])) if isinstance(loss, dict) else None
-
-
-def _read_meta(folder: Path) -> dict[str, object]:
-    meta = read_json(folder / "report.json").get("meta")
-    if isinstance(meta, dict):
-        return meta
-    raise RunError(
-        "meta is missing",
-        where=str(folder / "report.json"),
-        expected="a report of extune",
-        fix="extune evaluate writes it again",
-    )

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from extune.data.splits import find_split, read_split
 from extune.domain.annotation import Extraction
-from extune.domain.example import Example
-from extune.evaluation.baselines import Gazetteer
-from extune.evaluation.metrics import ExtractionScore, score_extraction
+from extune.evaluation.assessment import GAZETTEER
+from extune.evaluation.metrics import ExtractionScore
 from extune.evaluation.score import Score
+from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
@@ -69,18 +69,18 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     untrained = _require_spans(score_examples(open_untrained(recipe, recipe.base.model), examples).score)
     predictor = load_predictor(run.path)
     types = predictor.encoder.task.names
-    gazetteer = _score_gazetteer(read_split(recipe.data, "train", recipe.task).examples, examples, types)
+    reference = TrainingReference.fit(read_split(recipe.data, "train", recipe.task).examples)
     scored = score_examples(predictor, examples)
     folder = run.scores("test", _ENGINE)
     file = find_split(recipe.data, "test") or Path()
     meta = describe_score(run.path.name, "test", _ENGINE, file, scored)
-    write_scores(folder, scored, meta, {"untrained base": untrained, "gazetteer": gazetteer})
+    assessment = write_scores(folder, scored, meta, {"untrained base": untrained}, reference)
     training = read_json(run.manifest_file)["training"]
     return DemoResult(
         run=run,
         dev_f1=training["best_score"],
         untrained=untrained,
-        gazetteer=gazetteer,
+        gazetteer=_require_spans(assessment.baselines[GAZETTEER]),
         trained=_require_spans(scored.score),
         shown=tuple(
             (example.text, prediction.annotation)
@@ -97,9 +97,3 @@ def _require_spans(score: Score) -> ExtractionScore:
     if not isinstance(score, ExtractionScore):
         raise TypeError("the demo extracts")
     return score
-
-
-def _score_gazetteer(train_examples: tuple[Example, ...], test: tuple[Example, ...], types: tuple[str, ...]) -> ExtractionScore:
-    gazetteer = Gazetteer.fit(train_examples)
-    gold = {example.id: example.gold for example in test if isinstance(example.gold, Extraction)}
-    return score_extraction(gold, {example.id: gazetteer.predict(example.text) for example in test}, types)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from extune.data.readers.base import Row, RowError, numbered_lines, quote, require_text
-from extune.data.readers.spans import parse_entities, parse_id, parse_object
-from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
+from extune.data.readers.spans import parse_entities, parse_id, parse_object, parse_ungrounded
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Span
 from extune.domain.example import Example, Source
 from extune.domain.task import ClassificationTask, Task
 from extune.prompts.formats import build_format
@@ -26,7 +26,7 @@ ANSWER_KEYS: Mapping[str, str] = {
     "generation": "answer",
 }
 """Under which key the annotation of each kind of task stands."""
-_CONTEXT_KEYS = frozenset({"id", "text", "instruction", "candidates", "history"})
+_ROW_KEYS = frozenset({"id", "text", "instruction", "candidates", "history", "ungrounded", *ANSWER_KEYS.values()})
 
 
 def read_rows(path: Path, text: str, task: Task | None) -> tuple[list[Row], list[str]]:
@@ -51,7 +51,7 @@ def read_rows(path: Path, text: str, task: Task | None) -> tuple[list[Row], list
             rows.append(
                 Example(example.id, example.text, gold, example.instruction, example.history, example.candidates, source)
             )
-            ignored.update(row.keys() - _CONTEXT_KEYS - set(ANSWER_KEYS.values()))
+            ignored.update(row.keys() - _ROW_KEYS)
         except RowError as error:
             rows.append(error)
     return rows, [f"key {key!r} ignored, {count} times" for key, count in sorted(ignored.items())]
@@ -79,7 +79,7 @@ def parse_annotation(key: str, row: Mapping[str, Any], text: str, source: Source
     """The annotation under one of `ANSWER_KEYS`, whatever its names are, or a RowError."""
     value = row[key]
     if key == "entities":
-        return Extraction(parse_entities(value, text, None, source))
+        return Extraction(parse_entities(value, text, None, source), parse_ungrounded(row, source))
     if key == "labels":
         return Labels((value,) if isinstance(value, str) else _parse_strings(key, value, source))
     if key == "answer":
@@ -110,7 +110,7 @@ def write_example(example: Example) -> dict[str, Any]:
 
 
 def write_annotation(annotation: Annotation) -> dict[str, Any]:
-    """The part of a row that holds the annotation."""
+    """The part of a row that holds the annotation; `ungrounded` only where there are mentions without place."""
     if isinstance(annotation, Fields):
         values = annotation.values.items()
         return {"fields": {name: value if isinstance(value, str) else list(value) for name, value in values}}
@@ -118,8 +118,14 @@ def write_annotation(annotation: Annotation) -> dict[str, Any]:
         return {"labels": list(annotation.names)}
     if isinstance(annotation, Answer):
         return {"answer": annotation.text}
-    entities = [{"start": span.start, "end": span.end, "type": span.type, "text": span.text} for span in annotation.spans]
-    return {"entities": entities}
+    entities = {"entities": [_write_span(span) for span in annotation.spans]}
+    ungrounded = [{"type": mention.type, "text": mention.text} for mention in annotation.ungrounded]
+    return {**entities, "ungrounded": ungrounded} if ungrounded else entities
+
+
+def _write_span(span: Span) -> dict[str, Any]:
+    row = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
+    return row if span.confidence is None else {**row, "confidence": span.confidence}
 
 
 def _parse_gold(row: Mapping[str, Any], example: Example, task: Task | None, source: Source) -> Annotation:

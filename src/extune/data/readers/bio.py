@@ -95,6 +95,54 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None, joiner: str | 
     return list(iter_rows(path, lines, names, joiner, layout)), [layout.note]
 
 
+class LenientSentence(NamedTuple):
+    """A sentence whose labels need not be legal: the line it begins at, its spans, and the texts of entities that are none."""
+
+    line: int
+    text: str
+    spans: tuple[Span, ...]
+    illegal: tuple[str, ...]
+
+
+def read_lenient(path: Path, text: str) -> list[LenientSentence | RowError]:
+    """What a tagger wrote: labels that may not follow each other make an illegal entity, not a wrong row.
+
+    Args:
+        path: for messages.
+        text: the whole file, decoded, without byte order mark.
+    """
+    lines = partial(numbered_lines, text)
+    layout = detect_layout(path, lines)
+    sentences = (_parse_sentence(path, block, layout.by_tab, layout.columns) for block in split_blocks(lines()))
+    return [sentence if isinstance(sentence, RowError) else _read_lenient(sentence, layout) for sentence in sentences]
+
+
+def _read_lenient(sentence: list[_Token], layout: Layout) -> LenientSentence:
+    text, starts = _join([token.text for token in sentence], None, layout.of_characters)
+    ends = [start + len(token.text) for start, token in zip(starts, sentence, strict=True)]
+    spans, illegal = [], []
+    for first, last, is_legal in _find_runs([token.label for token in sentence], layout.scheme):
+        string = text[starts[first] : ends[last]]
+        if is_legal:
+            spans.append(Span(sentence[first].label.type, string, starts[first], ends[last]))
+        else:
+            illegal.append(string)
+    return LenientSentence(sentence[0].line, text, tuple(spans), tuple(illegal))
+
+
+def _find_runs(labels: list[_Label], scheme: _Scheme) -> Iterator[tuple[int, int, bool]]:
+    """First and last token (inclusive) of each run of labels that belong together, and whether it is a legal entity."""
+    first: int | None = None
+    begun = False
+    for place, (before, label) in enumerate(pairwise([_OUTSIDE, *labels, _OUTSIDE])):
+        begins = scheme.begins(before, label)
+        if label.prefix in "IE" and before.open_type == label.type and not begins:
+            continue
+        if first is not None:
+            yield first, place - 1, begun and not (scheme.closes and before.open_type is not None)
+        first, begun = (None, False) if label.prefix == "O" else (place, begins)
+
+
 def detect_layout(path: Path, lines: Lines) -> Layout:
     """What holds for all sentences of a file; reads it twice and keeps nothing of it."""
     by_tab, columns = _detect_columns(lines)

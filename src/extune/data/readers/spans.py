@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from extune.data.readers.base import Row, RowError, numbered_lines, quote, require_text, require_type
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Extraction, Mention, Span
 from extune.domain.example import Example, Source
 from extune.errors import DataError
 
-_ROW_KEYS = {"id", "text", "entities"}
+_ROW_KEYS = {"id", "text", "entities", "ungrounded"}
 _ENTITY_KEYS = {"start", "end", "type", "text", "confidence"}
 _SHAPE = '{"text": "...", "entities": [{"start": 0, "end": 2, "type": "..."}]} on each line'
 
@@ -135,6 +135,19 @@ def parse_entities(value: object, text: str, names: Sequence[str] | None, source
     return tuple(spans.values())
 
 
+def parse_ungrounded(row: Mapping[str, Any], source: Source) -> tuple[Mention, ...]:
+    """The mentions without place that the row lists under "ungrounded", or a RowError."""
+    try:
+        return tuple(Mention(item["type"], item["text"]) for item in row.get("ungrounded", ()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RowError(
+            f"ungrounded cannot be read: {error}",
+            source=source,
+            expected='a list of {"type", "text"}',
+            fix="correct it, or remove the key",
+        ) from None
+
+
 def _build_example(row: Mapping[str, Any], example_id: str, names: Sequence[str] | None, source: Source) -> Example:
     missing = [key for key in ("text", "entities") if key not in row]
     if missing:
@@ -145,7 +158,8 @@ def _build_example(row: Mapping[str, Any], example_id: str, names: Sequence[str]
             fix='add it; a text without entities has "entities": []',
         )
     text = require_text(row["text"], source)
-    return Example(example_id, text, Extraction(parse_entities(row["entities"], text, names, source)), source=source)
+    gold = Extraction(parse_entities(row["entities"], text, names, source), parse_ungrounded(row, source))
+    return Example(example_id, text, gold, source=source)
 
 
 def _find_ignored_keys(row: Mapping[str, Any]) -> list[str]:
