@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from extune.data.readers import read_examples
 from extune.data.readers.annotated import read_rows, write_example
 from extune.data.shortening import MARK, shorten_middle
-from extune.domain.annotation import Answer, Extraction, Fields, Labels, Span
+from extune.domain.annotation import Answer, Extraction, Fields, Labels, Mention, Span
 from extune.domain.example import Example
 from extune.domain.task import ClassificationTask, GenerationTask, RecordField, RecordTask, Task
 from extune.errors import DataError, RecipeError
@@ -45,6 +45,14 @@ def test_a_written_example_reads_as_it_was(
     assert (row.id, row.text, row.gold, row.instruction, row.history, row.candidates) == (
         example.id, example.text, gold, instruction, history, candidates,
     )  # fmt: skip
+    assert not notes
+
+
+def test_gold_without_place_is_kept() -> None:
+    gold = Extraction((), (Mention("药", "人参"),))
+    (row,), notes = read_rows(Path("file.jsonl"), json.dumps(write_example(Example("id", "黄芪", gold))) + "\n", None)
+    assert isinstance(row, Example)
+    assert row.gold == gold
     assert not notes
 
 

@@ -222,3 +222,28 @@ def test_a_gold_mention_that_is_not_in_its_text_stays_and_is_told(tmp_path: Path
     examples, notes = read_any_gold(_write(tmp_path, _lines({"text": "黄芪", "entities": {"药": ["人参"]}})), None)
     assert examples[0].gold == Extraction((), (Mention("药", "人参"),))
     assert "1 gold mentions are not in their text; they count as missed" in notes
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        {"fields": {"药名": ["黄芪"]}},
+        {"labels": "好转"},
+        {"labels": ["好转", "复诊"]},
+        {"answer": "多休息"},
+    ],
+    ids=str,
+)
+def test_records_classes_and_answers_are_read_as_extune_writes_them(tmp_path: Path, gold: dict[str, object]) -> None:
+    path = _write(tmp_path, _lines({"id": "1", "text": "服黄芪", **gold}))
+    examples, _ = read_any_gold(path, None)
+    found = read_any_predictions(path, examples, None)
+    assert examples[0].gold is not None
+    assert not isinstance(examples[0].gold, Extraction)
+    assert [one.annotation for one in found.predictions] == [one.gold for one in examples]
+
+
+@pytest.mark.parametrize("labels", [[[0, 2, "药"]], {"药": ["黄芪"]}], ids=str)
+def test_labels_of_spans_are_no_classes(tmp_path: Path, labels: object) -> None:
+    (example,), _ = read_any_gold(_write(tmp_path, _lines({"text": "黄芪", "labels": labels})), None)
+    assert example.gold == Extraction((Span("药", "黄芪", 0, 2),))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from extune.cli.main import main
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Extraction, Labels, Span
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction, Problem, ProblemKind
-from extune.domain.task import ExtractionTask
+from extune.domain.task import ClassificationTask, ExtractionTask
 from extune.errors import RunError
 from extune.evaluation.assessment import assess
 from extune.evaluation.scoring import score_predictions
@@ -116,6 +116,16 @@ def test_what_was_never_evaluated_or_alone_is_refused(tmp_path: Path) -> None:
     (run / "scores" / "test" / "transformers" / "predictions.jsonl").unlink()
     with pytest.raises(RunError, match=r"predictions\.jsonl"):
         compare([run, run])
+
+
+def test_scores_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    task = ClassificationTask()
+    examples, predictions = [Example("1", "a", Labels(("A",)))], [Prediction("1", Labels(("A",)), "")]
+    assessment = assess(score_predictions(task, examples, predictions), task, examples, predictions)
+    for name in ("a", "b"):
+        write_scores_folder(tmp_path / name, list(zip(examples, predictions, strict=True)), assessment, _HASH)
+    with pytest.raises(RunError, match="no spans as gold"):
+        compare([tmp_path / "a", tmp_path / "b"])
 
 
 def test_the_command_prints_and_writes_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
