@@ -25,7 +25,7 @@ from extune.prompts.formats.base import require_representable
 from extune.prompts.messages import render_messages
 from extune.prompts.templates import CONTENTS_APART, choose_template
 from extune.runs.contract import Contract
-from extune.tokens.lengths import LengthReport, Lengths, refuse, where_is
+from extune.tokens.lengths import LengthReport, Lengths, where_is
 from extune.tokens.plain_text import AnswerEncoder, decode_completion, encode_text
 
 __all__ = [
@@ -188,7 +188,7 @@ class Encoder:
         """The row of the shortened text; an answer beyond its budget is an error, it is never cut."""
         answer_too_long = self._lengths.find_excess(0, len(row.ids) - row.prompt_length)
         if answer_too_long:
-            raise refuse(example, answer_too_long, "max_answer_tokens")
+            raise self._lengths.refusal(example, answer_too_long, "max_answer_tokens")
         return self._row(example, self._shortened(example), 0, gold)
 
     def _shortened(self, example: Example) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from extune.domain.example import Example
+from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask
 from extune.errors import DataError
 from extune.runs.contract import Contract
 
@@ -59,10 +60,25 @@ class Lengths:
         """
         choice = self._contract.on_too_long
         if choice == "error":
-            raise refuse(example, reason, budget)
+            raise self.refusal(example, reason, budget)
         if choice == "drop":
             self.count(example, "drop")
         return choice == "drop"
+
+    def refusal(self, example: Example, reason: str, budget: str) -> DataError:
+        """The error of an example that does not fit; nothing is ever cut off. Names what else this kind of task can do."""
+        task = self._contract.task
+        choices = "drop"
+        if isinstance(task, ExtractionTask) or (isinstance(task, RecordTask) and task.is_verbatim):
+            choices = "window or drop"
+        elif isinstance(task, ClassificationTask):
+            choices = "shorten or drop"
+        return DataError(
+            f"example {example.id!r}: {reason}",
+            where=where_is(example),
+            expected="texts and answers within the budgets; nothing is ever cut off",
+            fix=f"raise prompt.{budget}, or set data.on_too_long to {choices}",
+        )
 
     def no_room(self, example: Example) -> DataError:
         """The error where not even a piece of the text fits."""
@@ -73,16 +89,6 @@ class Lengths:
             expected="budgets that hold the instruction, some text and its answer",
             fix="raise prompt.max_input_tokens or prompt.max_answer_tokens",
         )
-
-
-def refuse(example: Example, reason: str, budget: str) -> DataError:
-    """The error of an example that does not fit; nothing is ever cut off."""
-    return DataError(
-        f"example {example.id!r}: {reason}",
-        where=where_is(example),
-        expected="texts and answers within the budgets; nothing is ever cut off",
-        fix=f"raise prompt.{budget}, or set data.on_too_long (window for verbatim answers, shorten for classes, drop)",
-    )
 
 
 def where_is(example: Example) -> str:
