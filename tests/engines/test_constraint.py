@@ -17,7 +17,8 @@ from extune.errors import EngineError
 from extune.prompts.alignment import read_extraction
 from extune.prompts.formats import EXTRACTION_FORMATS
 from extune.runs.contract import Contract
-from extune.tokens.encode import Encoder, encode_text
+from extune.tokens.encode import Encoder
+from extune.tokens.plain_text import encode_text
 
 TEXTS = ["黄芪30克，补气固表。", "甲；乙：丙\\丁\n戊", "🍵茶🍵茶", " \u3000<|im_end|>\t", "患者咳嗽三天，予桂枝汤加减"]
 

@@ -82,7 +82,11 @@ def test_any_batch_writes_what_transformers_generates_for_each_prompt(
 
 def with_virtual_tokens(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     torch.manual_seed(0)
-    return get_peft_model(copy.deepcopy(model), copy.deepcopy(config)).eval()  # peft fills the config in for the model
+    learned = get_peft_model(copy.deepcopy(model), copy.deepcopy(config)).eval()  # peft fills the config in for the model
+    with torch.no_grad():
+        for parameter in learned.prompt_encoder.parameters():
+            parameter.mul_(8)  # far from nothing, whatever the base is
+    return learned
 
 
 PROMPT_METHODS = [

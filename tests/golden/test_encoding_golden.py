@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from extune.domain.annotation import Extraction, Span
 from extune.domain.example import Example
 from extune.runs.contract import Contract
-from extune.tokens.encode import Encoder, decode_completion
+from extune.tokens.encode import Encoder
+from extune.tokens.plain_text import decode_completion
 
 TEXT = "黄芪30克，主治<|im_end|>气虚。"
 

@@ -20,7 +20,8 @@ from extune.predicting.predictor import Predictor
 from extune.prompts.reading import read_completion
 from extune.prompts.user_template import PromptTemplate
 from extune.runs.contract import Contract
-from extune.tokens.encode import Encoder, decode_completion
+from extune.tokens.encode import Encoder
+from extune.tokens.plain_text import decode_completion
 
 EncoderMaker = Callable[..., Encoder]
 VERBATIM = RecordTask(fields={"药": RecordField(kind="verbatim")})

@@ -26,7 +26,7 @@ from extune.engines.decoding import Answer, choose_tokens
 from extune.engines.engine import DecodingOptions
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
-from extune.tokens.encode import decode_completion
+from extune.tokens.plain_text import decode_completion
 
 _LOG = logging.getLogger(__name__)
 # A shorter prefix saves less than copying its keys and values to every answer costs.

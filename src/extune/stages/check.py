@@ -20,8 +20,8 @@ from extune.predicting.draft import draft_contract
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.runs.contract import Contract
-from extune.tokens.encode import decode_completion, encode_text
 from extune.tokens.lengths import LengthReport
+from extune.tokens.plain_text import decode_completion, encode_text
 
 
 def check(recipe: Recipe, *, fix: Path | str | None = None) -> CheckReport:

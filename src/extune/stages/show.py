@@ -14,7 +14,7 @@ from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
-from extune.tokens.encode import decode_completion
+from extune.tokens.plain_text import decode_completion
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,7 @@ from extune.prompts.messages import render_messages
 from extune.prompts.templates import CONTENTS_APART, choose_template
 from extune.runs.contract import Contract
 from extune.tokens.lengths import LengthReport, Lengths, where_is
-from extune.tokens.plain_text import AnswerEncoder, decode_completion, encode_text
-
-__all__ = [
-    "EncodedRow",
-    "Encoder",
-    "LengthReport",
-    "decode_completion",
-    "encode_messages",
-    "encode_text",
-    "render_template",
-    "stop_token_ids",
-]
+from extune.tokens.plain_text import AnswerEncoder, encode_text
 
 # Some templates print today's date; a prompt that changes overnight would differ from the one that was trained.
 _FIXED_DATE = datetime(2024, 7, 26)

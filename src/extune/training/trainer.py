@@ -1,9 +1,8 @@
 """Rows become trained weights: Hugging Face's Trainer with extune's batches, order, dev scores and log.
 
 In: a model with its adapter, encoded rows, the recipe's sections, a callable that scores the dev set. Out: the best weights in
-the model, checkpoints and `log.jsonl` in the run directory. It knows nothing about text, tasks and prompts.
-
-Checkpoints keep the Trainer's own names (`checkpoints/checkpoint-400`), by which it finds, rotates and resumes them.
+the model, checkpoints (under the Trainer's own names, `checkpoints/checkpoint-400`, by which it finds, rotates and resumes them)
+and `log.jsonl` in the run directory. It knows nothing about text, tasks and prompts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -349,10 +348,8 @@ def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device
         return target_losses(model, to_device(pack, device))
 
 
-@contextmanager
-def _packed(model: PreTrainedModel, collator: BatchCollator) -> Iterator[None]:
-    with packed_attention_in(model) if collator.packing else nullcontext():
-        yield
+def _packed(model: PreTrainedModel, collator: BatchCollator) -> AbstractContextManager[None]:
+    return packed_attention_in(model) if collator.packing else nullcontext()
 
 
 @contextmanager
