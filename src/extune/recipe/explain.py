@@ -92,11 +92,17 @@ def section_fields(path: Sequence[str | int], task_kind: str = "extraction") -> 
         return tuple(Recipe.model_fields)
     if path[0] == "task":
         return tuple(_TASKS.get(task_kind, ExtractionTask).model_fields) if len(path) == 1 else ()
-    field = Recipe.model_fields.get(str(path[0]))
-    section = field.annotation if field is not None else None
-    if len(path) == 1 and isinstance(section, type) and issubclass(section, BaseModel):
-        return tuple(section.model_fields)
-    return ()
+    section: type[BaseModel] | None = Recipe
+    for part in path:
+        field = section.model_fields.get(str(part)) if section is not None else None
+        section = _find_section(field.annotation) if field is not None else None
+    return tuple(section.model_fields) if section is not None else ()
+
+
+def _find_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, also one that may be None."""
+    candidates = (annotation, *get_args(annotation))
+    return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _explain(details: ErrorDetails, path: KeyPath, values: Mapping[str, Any], where: str) -> _Complaint:
