@@ -12,8 +12,8 @@ from pathlib import Path
 from extune.data.readers import bio, rows, spans
 from extune.data.readers.base import ReadResult, RowError, SkippedRow
 from extune.data.readers.columns import ANSWER_NAMES, MESSAGES_NAMES, RowShape
-from extune.data.readers.tables import find_encoding, iter_raw_rows
 from extune.data.readers.tables import SUFFIXES as ROW_SUFFIXES
+from extune.data.readers.tables import find_encoding, iter_raw_rows
 from extune.domain.example import Example
 from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError

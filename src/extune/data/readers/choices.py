@@ -1,6 +1,7 @@
 """Labels and candidates of classification rows, and free answers.
 
-In: the values of the columns and the task. Out: labels that the task and the row allow, or an answer. It knows nothing about files.
+In: the values of the columns and the task. Out: labels that the task and the row allow, or an answer. It knows nothing about
+files.
 """
 
 from __future__ import annotations

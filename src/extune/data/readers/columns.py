@@ -100,12 +100,33 @@ class Columns:
             value = "\n".join(value)
         if not isinstance(value, str):
             raise RowError(
-                f"{part} {quote(self.find(part, row) or '')} is of type {type(value).__name__}",
+                f'"{self.find(part, row)}" is of type {type(value).__name__}',
                 source=source,
                 expected="a string, or a list of strings, which are joined by line ends",
                 fix=f"correct the row, or data.columns.{part}=NAME",
             )
         return require_text(value, source)
+
+    def question(self, row: Mapping[str, Any], source: Source) -> tuple[str, str | None]:
+        """The text of a row, and the instruction with the system's before it, None where there is none.
+
+        Of rows without text, such as alpaca's without input, the instruction is what is asked about: it becomes the text.
+        """
+        if self.find("text", row) is None and self.find("instruction", row) is None:
+            raise self.missing("text", row, source)
+        text, instruction, system = (self.string(part, row, source) for part in ("text", "instruction", "system"))
+        if not text:
+            text, instruction = instruction, ""
+        return text, "\n".join(piece for piece in (system, instruction) if piece) or None
+
+    def missing(self, part: str, row: Mapping[str, Any], source: Source) -> RowError:
+        """The error of a row that has no column for a part."""
+        return RowError(
+            f"has no {part} ({' or '.join(map(quote, self.names[part]))}); there are: {', '.join(map(quote, row)) or 'none'}",
+            source=source,
+            expected=f"a column with the {part}; the first line of a CSV names its columns",
+            fix=f"add it or name it so; in a recipe data.columns.{part}=NAME",
+        )
 
     def pairs(self, part: str, row: Mapping[str, Any], source: Source) -> tuple[tuple[str, str], ...]:
         """Earlier [question, answer] pairs, also as JSON in a string."""

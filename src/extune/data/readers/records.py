@@ -91,7 +91,7 @@ def _read_field(name: str, field: RecordField, value: object, text: str, how: tu
 
 
 def _read_pieces(name: str, value: object, text: str, how: tuple[RowShape, Place]) -> tuple[str, ...]:
-    """The pieces of a verbatim field. A string is a JSON list, or one piece of the text, or several apart by ；;、，, or lines."""
+    """The pieces of a verbatim field. A string is a JSON list, one piece of the text, or several apart by ；;、，, or lines."""
     shape, place = how
     if isinstance(value, str):
         found = parse_loose_json(value) if looks_like_json(value) else None

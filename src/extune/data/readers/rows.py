@@ -6,10 +6,11 @@ belong together. A row is one example; a conversation of a generation task is on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from extune.data.partition import content_key
 from extune.data.readers.base import Row, RowError, quote
 from extune.data.readers.choices import read_answer, read_candidates, read_labels
 from extune.data.readers.columns import Columns, RowShape, build_columns
@@ -30,7 +31,8 @@ class ReadRows(NamedTuple):
     Attributes:
         rows: examples and wrong rows in file order.
         notes: what was decided.
-        groups: of examples that must stay together, by id: the value of the column `data.split.by`, or the row's id.
+        groups: of examples that must stay together, by id: the value of the column `data.split.by`, else for examples of one
+            row its id or content.
     """
 
     rows: list[Row]
@@ -101,7 +103,9 @@ class _RowReader:
 
     def _group(self, row_id: str, raw: RawRow, examples: Sequence[Example]) -> None:
         """Remember what must stay together: a group of the recipe's, else the examples of one row."""
-        group: str | None = row_id if len(examples) > 1 else None
+        group: str | None = None
+        if len(examples) > 1:
+            group = row_id if self.columns.value("id", raw.values) is not None else content_key(examples[-1])
         if self._shape.group_by is not None:
             value = self.columns.value("group", raw.values)
             if value is None or value == "":
@@ -117,23 +121,16 @@ class _RowReader:
 
     def _read_plain(self, row_id: str, raw: RawRow, place: Place) -> Example:
         """One example of a row whose columns hold text and answer."""
-        columns, row = self.columns, raw.values
-        text = columns.string("text", row, raw.source)
-        instruction = columns.string("instruction", row, raw.source)
-        if not text:  # of alpaca rows without input the instruction is what is asked about
-            text, instruction = instruction, ""
-        if columns.find("text", row) is None and columns.find("instruction", row) is None:
-            raise self._missing("text", row, raw)
+        text, instruction = self.columns.question(raw.values, raw.source)
         answer, used = self._answer_of(raw)
-        columns.ignore_rest(row, used)
-        system = columns.string("system", row, raw.source)
+        self.columns.ignore_rest(raw.values, used)
         candidates = self._candidates(raw)
         return Example(
             row_id,
             text,
             self._read_gold(answer, text, candidates, place),
-            instruction="\n".join(part for part in (system, instruction) if part) or None,
-            history=columns.pairs("history", row, raw.source),
+            instruction=instruction,
+            history=self.columns.pairs("history", raw.values, raw.source),
             candidates=candidates,
             source=raw.source,
         )
@@ -146,7 +143,7 @@ class _RowReader:
             fields = {name: raw.values[name] for name in self._task.fields if name in raw.values}
             if fields:
                 return fields, tuple(fields)
-        raise self._missing("answer", raw.values, raw)
+        raise self.columns.missing("answer", raw.values, raw.source)
 
     def _read_turns(self, row_id: str, raw: RawRow, place: Place) -> Iterator[Example]:
         """The examples of a row that is a conversation."""
@@ -158,7 +155,12 @@ class _RowReader:
             return
         conversation = read_conversation(turns, raw.source)
         if not conversation.pairs:
-            raise self._missing("answer", {"messages": None}, raw)
+            raise RowError(
+                "the conversation has no answer",
+                source=raw.source,
+                expected="a turn of the assistant after one of the user",
+                fix="remove the row, or data.on_bad_row=skip leaves such rows out and counts them",
+            )
         place.tally.add("a question at the end without an answer is left out", raw.source, int(bool(conversation.rest)))
         instruction = "\n".join(part for part in (system, conversation.system) if part) or None
         for number, (question, answer) in enumerate(conversation.pairs):
@@ -183,7 +185,7 @@ class _RowReader:
         elif len(spoken) > 1 and spoken[-1].role == "assistant":
             answer = spoken.pop().content
         else:
-            raise self._missing("answer", raw.values, raw)
+            raise self.columns.missing("answer", raw.values, raw.source)
         text, candidates = join_turns(spoken), self._candidates(raw)
         instruction = "\n".join(turn.content for turn in turns if turn.role == "system") or None
         gold = self._read_gold(answer, text, candidates, place)
@@ -203,12 +205,3 @@ class _RowReader:
         if isinstance(task, GenerationTask):
             return read_answer(answer, place)
         return read_mentions(task, answer, text, shape, place)
-
-    def _missing(self, part: str, row: Mapping[str, Any], raw: RawRow) -> RowError:
-        names = " or ".join(map(quote, self.columns.names[part])) or "column"
-        return RowError(
-            f"has no {part} ({names}); there are: {', '.join(map(quote, row)) or 'none'}",
-            source=raw.source,
-            expected=f"a column with the {part}",
-            fix=f"add it, or data.columns.{part}=NAME",
-        )

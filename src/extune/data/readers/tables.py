@@ -1,7 +1,8 @@
 """Rows of named columns out of any file that holds such: JSON lines, a JSON array, CSV, TSV, Parquet, Arrow.
 
 In: a path and its encoding. Out: one mapping per row, or the error of a wrong row, each with its line; in Parquet and Arrow,
-which have no lines, the number of the row. All but arrays are read while they are used. It knows nothing about what columns mean.
+which have no lines, the number of the row. All but arrays are read while they are used. It knows nothing about what columns
+mean.
 """
 
 from __future__ import annotations
