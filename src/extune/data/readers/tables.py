@@ -115,7 +115,8 @@ def _iter_array(text: str, path: Path) -> Iterator[RawRow | RowError]:
             place = _skip_space(text, place + 1)
         elif not text.startswith("]", place):
             raise _broken_array(path, text.count("\n", 0, place) + 1, "neither a comma nor ] follows an element of the array")
-    if text[place + 1 :].strip():
+    place = _skip_space(text, place + 1)
+    if place < len(text):
         raise _broken_array(path, text.count("\n", 0, place) + 1, "something stands after the end of the array")
 
 
