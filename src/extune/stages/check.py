@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from extune.data.checks import count_open_occurrences
-from extune.data.splits import SPLITS, find_split, read_split
+from extune.data.splits import SPLITS, name_split, read_split
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.errors import DataError, ExtuneError, FormatError
@@ -85,7 +85,7 @@ def check(recipe: Recipe) -> CheckReport:
     """
     checker = _Checker(recipe)
     for split in SPLITS:
-        if find_split(recipe.data, split) is not None:
+        if name_split(recipe.data, split) is not None:
             checker.check_split(split)
     checker.check_between_splits()
     return CheckReport(checker.facts, tuple(checker.findings))
@@ -105,7 +105,7 @@ class _Checker:
 
     def check_split(self, split: str) -> None:
         """Read one split row by row, then encode what could be read."""
-        file = str(getattr(self.recipe.data, split))
+        file = str(name_split(self.recipe.data, split))
         lenient = self.recipe.data.model_copy(update={"on_bad_row": "skip"})
         try:
             result = read_split(lenient, split, self.recipe.task)

@@ -21,12 +21,12 @@ from extune.domain.prediction import Prediction
 from extune.domain.task import ExtractionTask
 from extune.engines.engine import DecodingOptions
 from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores, score_extraction
-from extune.files import hash_file, write_text
+from extune.files import write_text
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
 from extune.reporting.page import write_report, write_seed_report
-from extune.runs.manifest import now
+from extune.runs.manifest import hash_data, now
 from extune.runs.run_dir import RunDir
 
 _CHUNK = 256  # rows between two movements of the progress bar
@@ -164,7 +164,7 @@ def describe_score(run: str, split: str, engine: str, file: Path, scored: Scored
         "split": split,
         "engine": engine,
         "file": str(file),
-        "test_set_hash": hash_file(file),
+        "test_set_hash": hash_data(file),
         "decoding": scored.predictions[0].decoding,
         "seconds": scored.seconds,
         "rows_per_second": len(scored.examples) / max(scored.seconds, 1e-9),

@@ -164,13 +164,14 @@ class Columns:
             names: of all columns in it.
         """
         for part in sorted(self.asked - self.seen.keys()):
+            key = "data.split.by" if part == "group" else f"data.columns.{part}"
             if self.names[part]:
                 raise DataError(
                     f"no row has a column {' or '.join(map(quote, self.names[part]))}; "
                     f"there are: {', '.join(map(quote, names)) or 'none'}",
                     where=str(path),
-                    expected=f"the column that data.columns.{part} names",
-                    fix=f"data.columns.{part}=NAME",
+                    expected=f"the column that {key} names",
+                    fix=f"{key}=NAME",
                 )
 
 
