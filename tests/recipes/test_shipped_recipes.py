@@ -10,6 +10,7 @@ from extune.domain.task import ExtractionTask, GenerationTask, RecordTask, Task
 from extune.prompts.alignment import read_extraction
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
+from extune.recipe.adapters import LoraAdapter, QloraAdapter
 from extune.recipe.load import dump_recipe, load_recipe
 from extune.recipe.shipped import SAMPLE_PREFIX, find_recipe, list_recipes, resolve_data_path
 
@@ -34,7 +35,9 @@ SAMPLES = [(name, value) for name in RECIPES for value in sample_files(name)]
 
 
 def test_the_recipes_are_there() -> None:
-    assert {"clinic-notes", "fudan-news", "medical-dialogue", "medical-qa", "msra-ner", "tcm-ner"} <= set(RECIPES)
+    assert {"clinic-notes", "fudan-news", "medical-dialogue", "medical-qa", "msra-ner", "tcm-ner", "tcm-ner-ptuning"} <= set(
+        RECIPES
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -89,21 +92,35 @@ def test_tcm_ner_is_the_setting_it_stands_for() -> None:
 
 
 def settings(name: str) -> tuple[object, ...]:
-    """Rank, alpha, dropout, rate, epochs, examples a step, and steps between dev scores."""
+    """Method, rank, alpha, dropout, rate, epochs, examples a step, and steps between dev scores."""
     recipe = load_recipe(name)
     adapter, training = recipe.adapter, recipe.training
+    assert isinstance(adapter, LoraAdapter | QloraAdapter)
     batch = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    shape = adapter.r, adapter.lora_alpha, adapter.lora_dropout
+    shape = adapter.method, adapter.r, adapter.lora_alpha, adapter.lora_dropout
     return (*shape, training.learning_rate, training.num_train_epochs, *batch, recipe.selection.eval_steps)
 
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("medical-dialogue", (16, 64, 0.1, 1e-4, 3, 2, 4, 100)),
-        ("msra-ner", (8, 16, 0.05, 3e-4, 1, 8, 8, 70)),
-        ("fudan-news", (8, 32, 0.1, 1e-4, 3, 4, 4, 100)),
+        ("medical-dialogue", ("qlora", 16, 64, 0.1, 1e-4, 3, 2, 4, 100)),
+        ("msra-ner", ("qlora", 8, 16, 0.05, 3e-4, 1, 8, 8, 70)),
+        ("fudan-news", ("lora", 8, 32, 0.1, 1e-4, 3, 4, 4, 100)),
     ],
 )
 def test_a_recipe_has_the_settings_of_the_project_it_stands_for(name: str, wanted: tuple[object, ...]) -> None:
     assert settings(name) == wanted
+
+
+def test_tcm_ner_ptuning_is_tcm_ner_with_a_prefix() -> None:
+    prefix, lora = load_recipe("tcm-ner-ptuning"), load_recipe("tcm-ner")
+    assert (prefix.task, prefix.data) == (lora.task, lora.data)
+    assert prefix.adapter.model_dump() == {"method": "prefix_tuning", "num_virtual_tokens": 1024}
+    training = prefix.training
+    assert (training.learning_rate, training.max_steps, training.gradient_accumulation_steps) == (2e-2, 400, 16)
+    assert (training.per_device_train_batch_size, prefix.prompt.max_input_tokens, prefix.prompt.max_answer_tokens) == (
+        1,
+        512,
+        128,
+    )

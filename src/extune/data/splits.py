@@ -56,9 +56,9 @@ def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
             expected="a file of examples",
             fix=f"data.{split}=FILE" if split == "train" else f"data.{split}=FILE, or data.split.{split}=0.1",
         )
-    is_part = is_part(data, split)
-    result = _read_location(data, locate(value), task, "train" if is_part else split)
-    if is_part and data.split is not None:
+    taken_from_train = is_part(data, split)
+    result = _read_location(data, locate(value), task, "train" if taken_from_train else split)
+    if taken_from_train and data.split is not None:
         result = _keep_part(result, data.split, split, value)
     if split == "train" and data.train_limit is not None:
         return replace(result, examples=result.examples[: data.train_limit])

@@ -21,7 +21,6 @@ from extune.data.readers.tables import find_encoding
 from extune.data.splits import find_shape, find_split, is_part, read_split
 from extune.domain.example import Example, Source
 from extune.domain.task import ExtractionTask, Task
-from extune.files import require_decodable
 from extune.recipe.sections import DataSection
 
 
@@ -64,7 +63,6 @@ def open_stream(data: DataSection, split: str, task: Task) -> RowStream:
         return replace(whole, not_lines="parts of one file (data.split) are not rewritten")
     if not isinstance(task, ExtractionTask) or reader == "rows":  # spans and bio are of extractions
         return replace(whole, not_lines=f"files of the reader {reader!r} are not rewritten")
-    require_decodable(path, codec)
     lines = partial(iter_lines, path, codec)
     if reader == "spans":
         return RowStream(path, codec, partial(_iter_spans, path, lines, task.names))

@@ -225,9 +225,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _readings_suit_the_task(self) -> Recipe:
         if self.data.answer_format is not None and self.task.kind != "extraction":
-            raise ValueError(
-                f"data.answer_format: {self.data.answer_format} writes mentions, which task.kind: {self.task.kind} does not have"
-            )
+            raise ValueError(f"data.answer_format is how mentions are written; task.kind: {self.task.kind} has none")
         if self.data.split is not None and self.data.split.stratify and self.task.kind != "classification":
             raise ValueError(f"data.split.stratify needs classes; task.kind is {self.task.kind}")
         return self
