@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import extune
+from extune.domain.task import GenerationTask
 from extune.errors import DataError
 
 
@@ -17,6 +18,8 @@ from extune.errors import DataError
         ("a.txt", "黄 B-中药\n芪 I-中药\n", True),
         ("a.jsonl", '{"text": "黄芪"}\n', False),
         ("a.csv", "text\n黄芪\n", False),
+        ("a.json", '[{"text": "黄芪", "entities": [{"start": 0, "end": 2, "type": "中药"}]}]', True),
+        ("a.json", '[{"text": "黄芪", "output": "x"}]', False),
     ],
 )
 def test_labelled_or_not(tmp_path: Path, name: str, content: str, labelled: bool) -> None:
@@ -33,3 +36,10 @@ def test_neither(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError):
         list(extune.read_examples(path))
+
+
+def test_a_task_asks_for_its_gold(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,answer\n黄芪,补气\n", encoding="utf-8")
+    (example,) = extune.read_examples(path, GenerationTask())
+    assert example.gold == extune.Answer("补气")

@@ -125,9 +125,9 @@ def test_discontinuous_entities_are_counted(tmp_path: Path) -> None:
     assert read(tmp_path, dump(GOOD, wrong, wrong), on_bad_row="skip").notes == ("2 row(s) hold a discontinuous entity",)
 
 
-def test_an_array_in_one_file_is_an_error_with_the_way_out(tmp_path: Path) -> None:
+def test_an_array_is_an_error_for_this_reader_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is one JSON array") as caught:
-        read(tmp_path, json.dumps([GOOD], indent=1), name="rows.json")
+        read(tmp_path, json.dumps([GOOD], indent=1), name="rows.json", reader="spans")
     assert caught.value.fix == "jq -c '.[]' rows.json > rows.jsonl"
 
 

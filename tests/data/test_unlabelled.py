@@ -26,6 +26,9 @@ def read(folder: Path, name: str, content: str | bytes) -> list[tuple[str, str]]
         ("rows.csv", "text\n黄芪，补气\n桂枝汤\n"),
         ("rows.csv", 'n,text\n1,"黄芪，补气"\n\n2,桂枝汤'),
         ("rows.jsonl", '{"text": "黄芪，补气"}\n\n{"text": "桂枝汤", "entities": []}'),
+        ("rows.json", '[{"text": "黄芪，补气"},\n {"input": "桂枝汤", "output": "x"}]\n'),
+        ("rows.json", '[{"instruction": "黄芪，补气", "input": ""}, {"text": ["桂枝汤"]}]'),
+        ("rows.tsv", "text\tn\n黄芪，补气\t1\n桂枝汤\t\n"),
     ],
 )
 def test_every_kind_gives_the_same_texts(tmp_path: Path, name: str, content: str, end: str, codec: str) -> None:
@@ -58,12 +61,12 @@ def test_rows_are_read_when_their_turn_comes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "where", "says"),
     [
-        ("a.jsonl", '{"text": "甲"}\n{"txt": "乙"}\n', ":2", "key 'text' is missing"),
+        ("a.jsonl", '{"text": "甲"}\n{"txt": "乙"}\n', ":2", "has no text ('text' or 'input'); there are: 'txt'"),
         ("a.jsonl", '{"text": "甲"}\nnull\n', ":2", "is a JSON NoneType"),
         ("a.jsonl", '{"text": "甲"}\n{"text": \n', ":2", "not JSON at column"),
         ("a.jsonl", '{"text": "甲", "id": "x"}\n{"text": "乙", "id": "x"}\n', ":2", "id 'x' also stands in line 1"),
         ("a.jsonl", '{"text": "\\udc00"}\n', ":1", "half of a surrogate pair"),
-        ("a.csv", "content\n甲\n", ":1", "no column 'text'; there are: content"),
+        ("a.csv", "content\n甲\n", ":2", "has no text ('text' or 'input'); there are: 'content'"),
         ("a.csv", "id,text\n1,甲\n2,乙,丙\n", ":3", "has more columns"),
         ("a.csv", "id,text\n1,甲\n2\n", ":3", "has fewer columns"),
         ("a.csv", 'id,text\n1,甲\n2,"乙\n3,丙\n', ":3", "not CSV: unexpected end of data"),
@@ -71,7 +74,7 @@ def test_rows_are_read_when_their_turn_comes(tmp_path: Path) -> None:
         ("a.csv", "text\n", "", "holds no texts"),
         ("a.txt", "", "", "holds no texts"),
         ("a.jsonl", "\n\n", "", "holds no texts"),
-        ("a.csv", "", ":1", "no column 'text'; there are: none"),
+        ("a.csv", "", "", "holds no texts"),
         ("a.docx", "甲", "", "unknown kind of file '.docx'"),
         ("a.txt", b"\xff\xff\xff", "", "neither UTF-8 nor GB18030"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extune.data.readers import read_examples
-from extune.data.readers.annotated import ANSWER_KEYS
+from extune.data.readers.own_rows import ANSWER_KEYS
 from extune.data.writers import PredictionWriter, prediction_to_row, read_predictions
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Mention, Span
 from extune.domain.prediction import Prediction, Problem, ProblemKind

@@ -6,10 +6,11 @@ import pytest
 
 from extune.data.readers import read_examples
 from extune.domain.annotation import Extraction
-from extune.domain.task import ExtractionTask
+from extune.domain.task import ExtractionTask, GenerationTask, RecordTask, Task
 from extune.prompts.alignment import read_extraction
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
+from extune.recipe.adapters import LoraAdapter, QloraAdapter
 from extune.recipe.load import dump_recipe, load_recipe
 from extune.recipe.shipped import SAMPLE_PREFIX, find_recipe, list_recipes, resolve_data_path
 
@@ -21,11 +22,22 @@ def sample_files(name: str) -> list[str]:
     return [value for value in (data.train, data.dev, data.test) if value is not None and value.startswith(SAMPLE_PREFIX)]
 
 
+def abouts(task: Task) -> list[str | None]:
+    """What a task says about each of its names; of a generation, its instruction."""
+    if isinstance(task, RecordTask):
+        return [field.about for field in task.fields.values()]
+    if isinstance(task, GenerationTask):
+        return [task.instruction]
+    return list((task.types if isinstance(task, ExtractionTask) else task.label_names).values())
+
+
 SAMPLES = [(name, value) for name in RECIPES for value in sample_files(name)]
 
 
 def test_the_recipes_are_there() -> None:
-    assert {"clinic-notes", "tcm-ner"} <= set(RECIPES)
+    assert {"clinic-notes", "fudan-news", "medical-dialogue", "medical-qa", "msra-ner", "tcm-ner", "tcm-ner-ptuning"} <= set(
+        RECIPES
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -45,9 +57,7 @@ def test_a_resolved_recipe_reads_back_as_itself(name: str, tmp_path_factory: pyt
 def test_a_recipe_is_commented_and_describes_its_types(name: str) -> None:
     text = find_recipe(name).read_text(encoding="utf-8")
     assert text.startswith("# ")
-    task = load_recipe(name).task
-    assert isinstance(task, ExtractionTask)
-    assert all(task.types.values())
+    assert all(abouts(load_recipe(name).task))
 
 
 @pytest.mark.parametrize(("name", "value"), SAMPLES)
@@ -79,3 +89,38 @@ def test_tcm_ner_is_the_setting_it_stands_for() -> None:
     assert (training.learning_rate, training.num_train_epochs, training.lr_scheduler_type) == (1e-4, 5, "cosine")
     assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (4, 4)
     assert (training.warmup_ratio, recipe.selection.eval_steps, recipe.selection.early_stopping_patience) == (0.05, 200, 5)
+
+
+def settings(name: str) -> tuple[object, ...]:
+    """Method, rank, alpha, dropout, rate, epochs, examples a step, and steps between dev scores."""
+    recipe = load_recipe(name)
+    adapter, training = recipe.adapter, recipe.training
+    assert isinstance(adapter, LoraAdapter | QloraAdapter)
+    batch = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    shape = adapter.method, adapter.r, adapter.lora_alpha, adapter.lora_dropout
+    return (*shape, training.learning_rate, training.num_train_epochs, *batch, recipe.selection.eval_steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("medical-dialogue", ("qlora", 16, 64, 0.1, 1e-4, 3, 2, 4, 100)),
+        ("msra-ner", ("qlora", 8, 16, 0.05, 3e-4, 1, 8, 8, 70)),
+        ("fudan-news", ("lora", 8, 32, 0.1, 1e-4, 3, 4, 4, 100)),
+    ],
+)
+def test_a_recipe_has_the_settings_of_the_project_it_stands_for(name: str, wanted: tuple[object, ...]) -> None:
+    assert settings(name) == wanted
+
+
+def test_tcm_ner_ptuning_is_tcm_ner_with_a_prefix() -> None:
+    prefix, lora = load_recipe("tcm-ner-ptuning"), load_recipe("tcm-ner")
+    assert (prefix.task, prefix.data) == (lora.task, lora.data)
+    assert prefix.adapter.model_dump() == {"method": "prefix_tuning", "num_virtual_tokens": 1024}
+    training = prefix.training
+    assert (training.learning_rate, training.max_steps, training.gradient_accumulation_steps) == (2e-2, 400, 16)
+    assert (training.per_device_train_batch_size, prefix.prompt.max_input_tokens, prefix.prompt.max_answer_tokens) == (
+        1,
+        512,
+        128,
+    )

@@ -1,25 +1,44 @@
-"""Which file is which split. In: the `data` section and a split's name. Out: what the readers made of that file."""
+"""Which examples are which split. In: the `data` section and a split's name. Out: what the readers made of its files.
+
+A split has files of its own, or is a part of the training file (`data.split`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from extune.data.readers import ReadResult, read_examples
+from extune.data.partition import assign_parts
+from extune.data.readers import ReadResult, RowShape, SkippedRow, read_examples
+from extune.data.readers.folders import list_data_files, list_other_files
+from extune.data.readers.locations import Location, locate
+from extune.domain.example import Example
 from extune.domain.task import Task
 from extune.errors import DataError, RecipeError
-from extune.recipe.sections import DataSection
-from extune.recipe.shipped import resolve_data_path
+from extune.recipe.sections import DataSection, SplitSection
 
 SplitName = Literal["train", "dev", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 
-def find_split(data: DataSection, split: str) -> Path | None:
-    """The file of a split, or None where the recipe names none."""
+def name_split(data: DataSection, split: str) -> str | None:
+    """What the recipe names for a split: its own file, the training file that it is a part of, or None."""
     value: str | None = getattr(data, split) if split in SPLITS else None
-    return None if value is None else resolve_data_path(value)
+    return data.train if value is None and is_part(data, split) else value
+
+
+def find_split(data: DataSection, split: str) -> Path | None:
+    """The file or folder of a split, or None where the recipe names none; what a hub has is downloaded."""
+    value = name_split(data, split)
+    return None if value is None else locate(value).path
+
+
+def find_shape(data: DataSection, split: str) -> RowShape:
+    """How rows of a split are read."""
+    value = name_split(data, split)
+    return _build_shape(data, Location(Path()) if value is None else locate(value), "train" if is_part(data, split) else split)
 
 
 def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
@@ -27,36 +46,107 @@ def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
 
     Raises:
         RecipeError: the recipe names no file for this split.
-        DataError: the file is missing, empty or has a wrong row.
+        DataError: the file is missing, empty or has a wrong row, or `data.split` leaves nothing for this split.
     """
-    path = find_split(data, split)
-    if path is None:
+    value = name_split(data, split)
+    if value is None:
         raise RecipeError(
             f"data.{split} is not set",
             where=f"data.{split}",
             expected="a file of examples",
-            fix=f"data.{split}=FILE",
+            fix=f"data.{split}=FILE" if split == "train" else f"data.{split}=FILE, or data.split.{split}=0.1",
         )
-    result = read_file(data, path, task)
+    taken_from_train = is_part(data, split)
+    result = _read_location(data, locate(value), task, "train" if taken_from_train else split)
+    if taken_from_train and data.split is not None:
+        result = _keep_part(result, data.split, split, value)
     if split == "train" and data.train_limit is not None:
         return replace(result, examples=result.examples[: data.train_limit])
     return result
 
 
 def read_file(data: DataSection, path: Path, task: Task) -> ReadResult:
-    """Read any file of labelled examples with the settings of a recipe.
+    """Read any file or folder of labelled examples with the settings of a recipe.
 
     Raises:
         DataError: the file is missing, holds no example or has a wrong row.
     """
-    result = read_examples(
-        path, reader=data.reader, task=task, encoding=data.encoding, joiner=data.joiner, on_bad_row=data.on_bad_row
-    )
-    if not result.examples:
-        raise DataError(
-            f"holds no example ({len(result.skipped)} rows were skipped)" if result.skipped else "is empty",
-            where=str(path),
-            expected="at least one labelled example",
-            fix="check the file; extune check RECIPE lists every wrong row",
+    return _read_location(data, Location(path), task, None)
+
+
+def is_part(data: DataSection, split: str) -> bool:
+    """Whether a split is a part of the training file."""
+    return data.split is not None and (split == "train" or (split in SPLITS and getattr(data.split, split) is not None))
+
+
+def _read_location(data: DataSection, location: Location, task: Task, split: str | None) -> ReadResult:
+    shape = _build_shape(data, location, split)
+    files = list_data_files(location.path, split)
+    results = [
+        read_examples(
+            file,
+            reader=data.reader,
+            task=task,
+            encoding=data.encoding,
+            joiner=data.joiner,
+            on_bad_row=data.on_bad_row,
+            shape=shape,
         )
-    return result
+        for file in files
+    ]
+    return results[0] if files == (location.path,) else _merge(location.path, files, results)
+
+
+def _build_shape(data: DataSection, location: Location, split: str | None) -> RowShape:
+    return RowShape(
+        columns=data.columns if data.columns is not None else location.columns,
+        answer_format=data.answer_format,
+        nothing=data.nothing,
+        group_by=data.split.by if data.split is not None and split == "train" else None,
+        turns=location.turns,
+    )
+
+
+def _merge(folder: Path, files: Sequence[Path], results: Sequence[ReadResult]) -> ReadResult:
+    """One result of the files of a folder; ids of files in sub-folders begin with the sub-folder's name."""
+    examples: dict[str, Example] = {}
+    skipped: list[SkippedRow] = []
+    notes = [f"read {', '.join(str(file.relative_to(folder)) for file in files)}"]
+    others = list_other_files(folder)
+    if others:
+        notes.append(f"{len(others)} other file(s) not read, the first is {others[0].relative_to(folder)}")
+    groups: dict[str, str] = {}
+    for file, result in zip(files, results, strict=True):
+        name = file.relative_to(folder)
+        prefix = "" if name.parent == Path() else f"{name.parent.as_posix()}/"
+        for example in result.examples:
+            moved = replace(example, id=prefix + example.id)
+            if moved.id in examples:
+                raise DataError(
+                    f"id {moved.id!r} also stands at {examples[moved.id].source}",
+                    where=str(moved.source),
+                    expected="every id once in a folder",
+                    fix="rename one, or give data.columns.id=[] to number all rows",
+                )
+            examples[moved.id] = moved
+        groups.update((prefix + example_id, group) for example_id, group in result.groups.items())
+        skipped += [replace(row, reason=f"in {name}: {row.reason}") for row in result.skipped]
+        notes += [f"{name}: {note}" for note in result.notes]
+    encodings = ", ".join(sorted({result.encoding for result in results}))
+    return ReadResult(tuple(examples.values()), tuple(skipped), encodings, tuple(notes), groups)
+
+
+def _keep_part(result: ReadResult, split: SplitSection, part: str, value: str) -> ReadResult:
+    """The examples of one part of a training file, and a note on how it was divided."""
+    parts = assign_parts(result.examples, result.groups, split)
+    examples = tuple(example for example, found in zip(result.examples, parts, strict=True) if found == part)
+    sizes = ", ".join(f"{parts.count(name)} {name}" for name in SPLITS)
+    if not examples:
+        raise DataError(
+            f"data.split leaves nothing for {part}: {len(parts)} examples become {sizes}",
+            where=value,
+            expected="at least one example in each part",
+            fix="change data.split.dev or data.split.test",
+        )
+    asked = ", ".join(f"{key}: {shown}" for key, shown in split.model_dump(exclude_none=True).items())
+    return replace(result, examples=examples, notes=(*result.notes, f"{part} of data.split {{{asked}}}: {sizes}"))

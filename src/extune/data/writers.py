@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from extune.data.readers.annotated import ANSWER_KEYS, parse_annotation, write_annotation
 from extune.data.readers.base import RowError, numbered_lines, require_text
+from extune.data.readers.own_rows import ANSWER_KEYS, parse_annotation, write_annotation
 from extune.data.readers.spans import parse_id, parse_object
 from extune.domain.annotation import Annotation, Extraction, Fields, Labels
 from extune.domain.example import Source

@@ -102,13 +102,19 @@ def section_fields(path: Sequence[str | int], values: Mapping[str, Any]) -> tupl
     if path[0] == "task":
         return tuple(_TASKS.get(_task_kind(values), ExtractionTask).model_fields) if len(path) == 1 else ()
     if path[0] == "adapter":
-        section: Any = METHODS.get(method_of(values.get("adapter")))
-    else:
-        field = Recipe.model_fields.get(str(path[0]))
-        section = field.annotation if field is not None else None
-    if len(path) == 1 and isinstance(section, type) and issubclass(section, BaseModel):
-        return tuple(section.model_fields)
-    return ()
+        method = METHODS.get(method_of(values.get("adapter")))
+        return tuple(method.model_fields) if method is not None and len(path) == 1 else ()
+    section: type[BaseModel] | None = Recipe
+    for part in path:
+        field = section.model_fields.get(str(part)) if section is not None else None
+        section = _find_section(field.annotation) if field is not None else None
+    return tuple(section.model_fields) if section is not None else ()
+
+
+def _find_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, also one that may be None."""
+    candidates = (annotation, *get_args(annotation))
+    return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _explain(details: ErrorDetails, path: KeyPath, values: Mapping[str, Any], where: str) -> _Complaint:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extune.domain.task import RecordTask, Task
 from extune.recipe.adapters import AnyAdapter, LoraAdapter
 from extune.recipe.section import Section
 
+ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
 METRICS: Mapping[str, tuple[MetricName, ...]] = {
@@ -22,16 +23,72 @@ METRICS: Mapping[str, tuple[MetricName, ...]] = {
 """By what a checkpoint can be chosen, by task kind, the default first."""
 
 
+def _as_names(value: object) -> object:
+    """Accept one name as well as a list of names."""
+    return (value,) if isinstance(value, str) else value
+
+
+ColumnNames = Annotated[tuple[str, ...] | None, BeforeValidator(_as_names)]
+
+
+class ColumnsSection(Section):
+    """Which columns (keys) of a row hold what: a name, or several of which the first that a row has counts.
+
+    None takes the usual names, `[]` no column at all.
+    """
+
+    id: ColumnNames = Field(None, description="usually id; without one rows are numbered")
+    text: ColumnNames = Field(None, description="usually text or input; where it is empty the instruction is the text")
+    instruction: ColumnNames = Field(None, description="usually instruction; replaces the task's own for its row")
+    system: ColumnNames = Field(None, description="usually system; stands before the instruction")
+    answer: ColumnNames = Field(None, description="usually entities, fields, label or labels by task, else answer or output")
+    history: ColumnNames = Field(None, description="usually history; earlier [question, answer] pairs")
+    candidates: ColumnNames = Field(None, description="usually candidates; the label names that are allowed for this row")
+    messages: ColumnNames = Field(None, description="usually messages or conversations; a list of turns")
+
+
+class SplitSection(Section):
+    """Parts of the training file that become dev and test, by hash: the same rows on every machine, in any order."""
+
+    dev: int | float | None = Field(None, gt=0, description="below 1 a share, else a number of examples")
+    test: int | float | None = Field(None, gt=0, description="below 1 a share, else a number of examples")
+    by: str | None = Field(None, description="column whose equal values stay together; None: the id, or the text without ids")
+    stratify: bool = Field(False, description="the same shares in every class; added rows may then move rows at the border")
+    seed: int = 17
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> SplitSection:
+        sizes = [size for size in (self.dev, self.test) if size is not None]
+        if not sizes:
+            raise ValueError("data.split needs dev or test")
+        if any(size > 1 and size != int(size) for size in sizes):
+            raise ValueError(f"data.split: {sizes} are neither shares below 1 nor whole numbers")
+        if sum(size for size in sizes if size < 1) >= 1:
+            raise ValueError("data.split: the shares of dev and test leave nothing to train on")
+        return self
+
+
 class DataSection(Section):
-    """Files and how to read them. Paths are relative to the current folder."""
+    """Files and how to read them. Paths are relative to the current folder.
+
+    A file may also be a folder, `sample:` (shipped), `hf:ORG/NAME[@REVISION][:FILE]` or `modelscope:` the same (data sets of
+    a hub), or `dataset_info.json:NAME` (an entry of LLaMA-Factory's list of data sets).
+    """
 
     train: str | None = Field(None, description="file of training examples")
     dev: str | None = Field(None, description="file for choosing the best checkpoint")
     test: str | None = Field(None, description="file that is scored once, at the end")
-    reader: Literal["auto", "bio", "spans", "annotated"] = Field(
-        "auto",
-        description="bio: token-label columns; spans: JSONL with offsets; annotated: JSONL with fields, labels or answer",
+    reader: Literal["auto", "bio", "spans", "rows"] = Field(
+        "auto", description="bio: token-label columns; spans: JSONL with offsets; rows: named columns in any other shape"
     )
+    columns: ColumnsSection | None = Field(None, description="names of the columns, such as {text: query, answer: reply}")
+    answer_format: ExtractionFormatName | None = Field(
+        None, description="extraction: syntax of answers that are text; None: JSON only"
+    )
+    nothing: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(
+        ("无", "没有"), description="answers and values that mean: nothing there"
+    )
+    split: SplitSection | None = Field(None, description="take dev or test from the training file, such as {dev: 0.1}")
     encoding: str | None = Field(None, description="None detects UTF-8 (with or without BOM), UTF-16 with BOM and GB18030")
     joiner: str | None = Field(None, description="bio: text between tokens; None: nothing for single characters, else a space")
     on_bad_row: Literal["error", "skip"] = "error"
@@ -40,6 +97,13 @@ class DataSection(Section):
     )
     window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
     train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
+
+    @model_validator(mode="after")
+    def _one_source_a_split(self) -> DataSection:
+        for name in ("dev", "test"):
+            if self.split is not None and getattr(self.split, name) is not None and getattr(self, name) is not None:
+                raise ValueError(f"data.{name} names a file and data.split.{name} takes another part of data.train: keep one")
+        return self
 
 
 class BaseSection(Section):
@@ -156,4 +220,12 @@ class Recipe(Section):
                 "base.dtype: float32 cannot be used with adapter.method: qlora, which holds the base in 4 bits;"
                 " lora keeps it in float32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _readings_suit_the_task(self) -> Recipe:
+        if self.data.answer_format is not None and self.task.kind != "extraction":
+            raise ValueError(f"data.answer_format is how mentions are written; task.kind: {self.task.kind} has none")
+        if self.data.split is not None and self.data.split.stratify and self.task.kind != "classification":
+            raise ValueError(f"data.split.stratify needs classes; task.kind is {self.task.kind}")
         return self

@@ -53,4 +53,6 @@ def _comment(key: str, field: FieldInfo) -> str:
 
 
 def _scalar(value: object) -> str:
-    return yaml.safe_dump(value, allow_unicode=True, width=1000).removesuffix("\n").removesuffix("\n...")
+    return (
+        yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from extune.data.readers import read_examples
-from extune.data.readers.annotated import write_example
+from extune.data.readers.own_rows import write_example
 from extune.data.writers import prediction_to_row, read_predictions, write_rows
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction

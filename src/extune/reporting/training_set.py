@@ -8,7 +8,7 @@ from __future__ import annotations
 from extune.data.splits import find_split, read_split
 from extune.errors import InputError
 from extune.evaluation.training_reference import TrainingReference
-from extune.files import hash_file
+from extune.runs.manifest import hash_data
 from extune.runs.run_dir import RunDir, read_json
 
 
@@ -25,7 +25,7 @@ def read_training_set(run: RunDir) -> tuple[TrainingReference | None, str]:
         reason = f"{error.where}: {error.what}" if error.where else error.what
         return None, f"not compared with train, which cannot be read ({reason})"
     file = find_split(recipe.data, "train")
-    changed = file is not None and _hash_at_training(run) not in (None, hash_file(file))
+    changed = file is not None and _hash_at_training(run) not in (None, hash_data(file))
     note = f"{file}, {reference.examples} examples"
     return reference, f"{note}, changed since the training" if changed else note
 

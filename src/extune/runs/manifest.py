@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from extune.files import hash_file, write_json
+from extune.files import hash_file, hash_files, write_json
 
 _LIBRARIES = ("extune", "torch", "transformers", "peft", "accelerate", "tokenizers", "llguidance", "safetensors")
 _LISTED_SKIPS = 20
@@ -50,7 +50,9 @@ class SplitProvenance:
 
 
 def hash_data(path: Path | None) -> str | None:
-    """SHA-256 of a data file; None for examples given in memory."""
+    """SHA-256 of a data file, or over the files of a folder in order of their names; None for examples given in memory."""
+    if path is not None and path.is_dir():
+        return hash_files(file for file in sorted(path.rglob("*")) if file.is_file())
     return None if path is None else hash_file(path)
 
 

@@ -23,14 +23,13 @@ from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_
 from extune.evaluation.score import Score, name_figure
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.evaluation.training_reference import TrainingReference
-from extune.files import hash_file
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
 from extune.reporting.reports import write_score_seed_report
 from extune.reporting.scores_folder import write_scores_folder
 from extune.reporting.training_set import read_training_set
-from extune.runs.manifest import now
+from extune.runs.manifest import hash_data, now
 from extune.runs.run_dir import RunDir
 from extune.tokens.lengths import LengthReport
 from extune.training.losses import sum_target_losses
@@ -178,7 +177,7 @@ def describe_score(run: str, split: str, engine: str, file: Path, scored: Scored
         "split": split,
         "engine": engine,
         "file": str(file),
-        "test_set_hash": hash_file(file),
+        "test_set_hash": hash_data(file),
         "decoding": scored.predictions[0].decoding,
         "seconds": scored.seconds,
         "rows_per_second": len(scored.examples) / max(scored.seconds, 1e-9),

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, set_seed
 
 from extune.data.checks import count_open_occurrences, require_unique_ids
 from extune.data.readers import ReadResult
-from extune.data.splits import find_split, read_split
+from extune.data.splits import find_split, name_split, read_split
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.errors import RunError
@@ -210,7 +210,7 @@ def _read(recipe: Recipe, name: str, given: Sequence[Example] | None) -> _Split 
     if path is None and name == "dev":
         return None
     result = read_split(recipe.data, name, recipe.task)
-    return _Split(result.examples, getattr(recipe.data, name), path, result)
+    return _Split(result.examples, name_split(recipe.data, name), path, result)
 
 
 def _encode(splits: Mapping[str, _Split], encoders: Mapping[str, Encoder]) -> list[EncodedRow]:

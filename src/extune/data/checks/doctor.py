@@ -21,7 +21,7 @@ from extune.data.checks.report import CheckReport, SplitFacts
 from extune.data.checks.spans import check_overlaps, find_absent
 from extune.data.checks.tokens import TokenCheck, Tokenizing
 from extune.data.readers.base import RowError
-from extune.data.splits import SPLITS, find_split
+from extune.data.splits import SPLITS, name_split
 from extune.data.stream import RowStream, open_stream
 from extune.domain.example import Example
 from extune.domain.task import Task
@@ -67,7 +67,7 @@ class _Doctor:
     def examine(self, fix: Path | None) -> CheckReport:
         """Both passes, what follows from them, and the corrected files."""
         for split in (_TEST, _DEV, _TRAIN):
-            if find_split(self._data, split) is not None:
+            if name_split(self._data, split) is not None:
                 self._open(split)
         for split in self._streams:
             self._read(split)
@@ -84,13 +84,14 @@ class _Doctor:
         return CheckReport(facts, self._log.findings(), fixes)
 
     def _open(self, split: str) -> None:
-        room = self._rooms[split] = Room(split, str(find_split(self._data, split)))
+        named = Room(split, str(name_split(self._data, split)))
         try:
             stream = open_stream(self._data, split, self._task)
         except DataError as error:
-            self._log.add("unreadable-file", room, None, detail=_one_line(error))
+            self._log.add("unreadable-file", named, None, detail=_one_line(error))
             return
         self._streams[split] = stream
+        room = self._rooms[split] = Room(split, str(stream.path))
         self._facts[split] = SplitFacts(room.file, stream.encoding, counts=dict.fromkeys(self._names, 0))
 
     def _read(self, split: str) -> None:

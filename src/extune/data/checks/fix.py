@@ -62,8 +62,8 @@ def write_fixed(streams: Mapping[str, RowStream], names: Sequence[str], fingerpr
     log = out / "changes.jsonl"
     with log.open("w", encoding="utf-8", newline="\n") as changes:
         for split, stream in streams.items():
-            if stream.reader not in ("bio", "spans"):
-                untouched[split] = f"files of the reader {stream.reader!r} are not rewritten"
+            if stream.not_lines:
+                untouched[split] = stream.not_lines
                 continue
             files[split] = out / f"{split}{stream.path.suffix}"
             counts += _write_split(stream, names, _removals(split, streams, fingerprints), files[split], changes)

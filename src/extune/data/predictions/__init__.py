@@ -165,7 +165,7 @@ def _name_shape(values: Sequence[tuple[int, object]]) -> str:
 
 
 def _is_extunes_own(values: Sequence[tuple[int, object]]) -> bool:
-    """True where rows are what the readers `spans` and `annotated` read, which say more about mistakes."""
+    """True where rows are what the readers `spans` and `rows` read, which say more about mistakes."""
     rows = [row for row in (unwrap(value) for _, value in values) if isinstance(row, dict)]
     entities = rows[0].get("entities")
     if isinstance(entities, list):

@@ -1,7 +1,7 @@
 """Labelled files become examples.
 
 In: a path and how to read it. Out: examples, the wrong rows that were skipped, the encoding and notes. Which syntax a file has
-is decided here, what it means in `bio`, `spans` and `annotated`. It knows nothing about prompts and models.
+is decided here, what it means in `bio`, `spans` and `rows`. It knows nothing about prompts and models.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from extune.data.readers import annotated, bio, spans
-from extune.data.readers.base import ReadResult, SkippedRow, numbered_lines
+from extune.data.readers import bio, rows, spans
+from extune.data.readers.base import ReadResult, RowError, SkippedRow
+from extune.data.readers.columns import ANSWER_NAMES, MESSAGES_NAMES, RowShape
+from extune.data.readers.own_rows import ANSWER_KEYS
+from extune.data.readers.tables import SUFFIXES as ROW_SUFFIXES
+from extune.data.readers.tables import find_encoding, iter_raw_rows
 from extune.domain.example import Example
 from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError
-from extune.files import detect_encoding, read_text
+from extune.files import read_text
 
-__all__ = ["ReadResult", "SkippedRow", "choose_reader", "read_examples"]
+__all__ = ["ReadResult", "RowShape", "SkippedRow", "choose_reader", "read_examples"]
 
-_READERS = ("auto", "bio", "spans", "annotated")
+_READERS = ("auto", "bio", "spans", "rows")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-_ANSWERS = frozenset(annotated.ANSWER_KEYS.values()) - {"entities"}
+_USUAL_SHAPE = RowShape()
 
 
 def read_examples(
@@ -31,34 +35,36 @@ def read_examples(
     encoding: str | None = None,
     joiner: str | None = None,
     on_bad_row: str = "error",
+    shape: RowShape = _USUAL_SHAPE,
 ) -> ReadResult:
     """Read a labelled file.
 
     Args:
         path: the file.
-        reader: `bio` for token-label columns, `spans` for JSONL with offsets, `annotated` for JSONL with fields, labels or
-            answers; `auto` decides by task, name and content.
-        task: its names are the allowed ones; None allows all.
+        reader: `bio` for token-label columns, `spans` for JSONL with offsets, `rows` for named columns in any other shape,
+            `auto` decides by task, name and content.
+        task: its types are the allowed ones; None allows all, of the kind that each row shows.
         encoding: a codec; None detects it.
         joiner: what stands between the tokens of `bio`; None: see `bio`.
         on_bad_row: `error` stops at the first wrong row, `skip` leaves wrong rows out and lists them.
+        shape: how `rows` are read.
 
     Raises:
         DataError: the file is missing, empty or not text, or has a wrong row, or nothing but wrong rows.
-        RecipeError: an unknown reader, or one that cannot read what the task needs.
+        RecipeError: an unknown reader, or one that does not fit the task.
     """
-    path, names = Path(path), task.names if isinstance(task, ExtractionTask) else None
-    codec = encoding or detect_encoding(path)
-    text = read_text(path, codec).removeprefix("\ufeff")
-    chosen = choose_reader(reader, path, text, task)
-    if chosen == "annotated":
-        rows, notes = annotated.read_rows(path, text, task)
+    path = Path(path)
+    codec = find_encoding(path, encoding)
+    chosen = choose_reader(reader, path, codec, task, shape)
+    names, groups = task.names if isinstance(task, ExtractionTask) else None, {}
+    if chosen == "rows":
+        found, notes, groups = rows.read_rows(path, codec, task, shape)
     elif chosen == "spans":
-        rows, notes = spans.read_rows(path, text, names)
+        found, notes = spans.read_rows(path, read_text(path, codec).removeprefix("\ufeff"), names)
     else:
-        rows, notes = bio.read_rows(path, text, names, joiner)
+        found, notes = bio.read_rows(path, read_text(path, codec).removeprefix("\ufeff"), names, joiner)
     examples, skipped = [], []
-    for row in rows:
+    for row in found:
         if isinstance(row, Example):
             examples.append(row)
         elif on_bad_row == "skip":
@@ -72,38 +78,68 @@ def read_examples(
             expected="at least one example",
             fix="check data.reader and the labels" if skipped else "check the path",
         )
-    return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes))
+    return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes), groups)
 
 
-def choose_reader(reader: str, path: Path, text: str, task: Task | None) -> str:
-    """`reader`, or for `auto` the one that reads such a file; `text` begins with its first line that is not blank.
+def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape: RowShape) -> str:
+    """`reader`, or for `auto` the one that reads such a file; of the file only the first row is looked at.
 
     Raises:
-        RecipeError: an unknown reader, or one that cannot read what the task needs.
+        RecipeError: an unknown reader, or one that does not fit the task.
     """
     if reader not in _READERS:
         raise RecipeError(
             f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"
         )
-    has_spans = task is None or isinstance(task, ExtractionTask)
-    if reader in ("bio", "spans") and not has_spans:
+    chosen = _guess_reader(path, codec, task, shape) if reader == "auto" else reader
+    is_extraction = task is None or isinstance(task, ExtractionTask)
+    if chosen != "rows" and not is_extraction:
         raise RecipeError(
-            f"the reader {reader!r} gives spans, which task.kind: {task.kind if task else ''} does not have",
-            where="data.reader",
-            expected="auto or annotated",
-            fix="data.reader=auto",
+            f"reader {chosen!r} reads entities, task.kind is {task.kind!r}",
+            where=str(path),
+            expected="rows of named columns, such as JSONL or CSV",
+            fix="data.reader=rows, or task.kind=extraction",
         )
-    if reader != "auto":
-        return reader
-    first = _parse_first(text)
-    if not has_spans or (task is None and isinstance(first, dict) and _ANSWERS & first.keys()):
-        return "annotated"
-    return "spans" if path.suffix.lower() in _JSON_SUFFIXES or isinstance(first, dict) else "bio"
+    if chosen != "rows" and not shape.is_usual:
+        raise RecipeError(
+            f"reader {chosen!r} has no columns to choose from",
+            where=str(path),
+            expected="data.columns, data.answer_format and data.split.by with rows of named columns only",
+            fix="data.reader=rows, or remove these keys",
+        )
+    return chosen
 
 
-def _parse_first(text: str) -> object:
-    """What the first line that is not blank holds, if it is JSON."""
+def _guess_reader(path: Path, codec: str, task: Task | None, shape: RowShape) -> str:
+    if path.suffix.lower() in ROW_SUFFIXES and path.suffix.lower() not in _JSON_SUFFIXES:
+        return "rows"
+    if path.suffix.lower() not in _JSON_SUFFIXES and not _begins_with_json(path, codec):
+        return "bio"
+    is_usual = shape.is_usual and (task is None or isinstance(task, ExtractionTask))
+    return "spans" if is_usual and not _begins_with_columns(path, codec) else "rows"
+
+
+def _begins_with_json(path: Path, codec: str) -> bool:
+    """Whether the first line of a text file is an object, or begins an array of objects."""
+    first = _first_line(path, codec).strip()
     try:
-        return json.loads(next((line for _, line in numbered_lines(text) if line.strip()), ""))
+        return first == "[" or first.startswith("[{") or isinstance(json.loads(first), dict)
     except ValueError:
-        return None
+        return False
+
+
+def _begins_with_columns(path: Path, codec: str) -> bool:
+    """Whether a JSON file holds anything but lines with entities: an array, conversations, or answers in text."""
+    if _first_line(path, codec).lstrip().startswith("["):
+        return True
+    raw = next(iter_raw_rows(path, codec), None)
+    if raw is None or isinstance(raw, RowError):
+        return False
+    names = (*ANSWER_KEYS.values(), *ANSWER_NAMES["extraction"], *MESSAGES_NAMES)
+    return "entities" not in raw.values and not raw.values.keys().isdisjoint(names)
+
+
+def _first_line(path: Path, codec: str) -> str:
+    """The first line that is not blank."""
+    with path.open(encoding=codec, newline="\n") as file:
+        return next((line.removeprefix("\ufeff") for line in file if line.strip("\ufeff \t\r\n")), "")

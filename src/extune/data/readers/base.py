@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from extune.domain.example import Example, Source
 from extune.errors import DataError
@@ -53,12 +53,14 @@ class ReadResult:
         skipped: wrong rows, in file order; empty unless `on_bad_row` is `skip`.
         encoding: the codec that the file was read with.
         notes: what the reader found or decided and a user may want to know, one sentence each.
+        groups: which examples must stay in one split, by id; examples without entry stand for themselves.
     """
 
     examples: tuple[Example, ...]
     skipped: tuple[SkippedRow, ...]
     encoding: str
     notes: tuple[str, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Example]:
         """The examples."""

@@ -1,4 +1,4 @@
-"""extune's own rows of records, classes and answers: they read as they were written, and a wrong row names its line."""
+"""extune's own rows of every kind: they read as they were written, and a wrong row names its line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extune.data.readers import read_examples
-from extune.data.readers.annotated import read_rows, write_example
+from extune.data.readers.own_rows import write_example
 from extune.data.shortening import MARK, shorten_middle
 from extune.domain.annotation import Answer, Extraction, Fields, Labels, Mention, Span
 from extune.domain.example import Example
-from extune.domain.task import ClassificationTask, GenerationTask, RecordField, RecordTask, Task
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
 from extune.errors import DataError, RecipeError
 
 RECORD = RecordTask(fields={"药": RecordField(kind="verbatim"), "病程": RecordField(kind="enum", of=("急性",))})
@@ -27,11 +27,20 @@ golds = st.one_of(
     st.lists(words).map(lambda labels: Labels(tuple(labels))),
     words.map(Answer),
     st.just(Extraction((Span("药", "文", 0, 1),))),
+    st.just(Extraction((), (Mention("药", "黄芪"),))),
 )
 
 
-@given(golds, st.none() | words, st.none() | names, st.lists(st.tuples(words, words), max_size=2).map(tuple), words)
+@settings(max_examples=50, deadline=None)
+@given(
+    gold=golds,
+    instruction=st.none() | words,
+    candidates=st.none() | names,
+    history=st.lists(st.tuples(words, words), max_size=2).map(tuple),
+    text=words,
+)
 def test_a_written_example_reads_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory,
     gold: Fields | Labels | Answer | Extraction,
     instruction: str | None,
     candidates: tuple[str, ...] | None,
@@ -39,13 +48,13 @@ def test_a_written_example_reads_as_it_was(
     text: str,
 ) -> None:
     example = Example("id", "文" + text, gold, instruction, history, candidates)
-    line = json.dumps(write_example(example), ensure_ascii=False)
-    (row,), notes = read_rows(Path("file.jsonl"), line + "\n", None)
-    assert isinstance(row, Example)
+    path = write(tmp_path_factory.mktemp("own"), write_example(example))
+    result = read_examples(path, reader="rows")
+    (row,) = result
     assert (row.id, row.text, row.gold, row.instruction, row.history, row.candidates) == (
         example.id, example.text, gold, instruction, history, candidates,
     )  # fmt: skip
-    assert not notes
+    assert len(result.notes) == 1  # which columns were read; nothing was ignored, mended or dropped
 
 
 def test_gold_without_place_is_kept() -> None:
@@ -65,20 +74,18 @@ def write(folder: Path, *rows: object) -> Path:
 @pytest.mark.parametrize(
     ("task", "row", "what"),
     [
-        (RECORD, {"fields": {"科室": "内科"}}, "'科室' is not in the task"),
-        (RECORD, {"fields": {"药": "黄芪"}}, "is one text"),
-        (RECORD, {"fields": {"病程": "慢性"}}, "not one of 急性"),
-        (RECORD, {"fields": {"药": [1]}}, "is of type int"),
-        (RECORD, {"labels": "甲"}, "no annotation"),
-        (CLASSES, {"labels": "丙"}, "'丙' is not in the task"),
+        (RECORD, {"fields": {"病程": "慢性"}}, "field '病程' is '慢性'"),
+        (RECORD, {"fields": {"药": [1]}}, "is of type list"),
+        (RECORD, {"labels": "甲"}, "has no answer"),
+        (CLASSES, {"labels": "丙"}, "'丙' is not in task.label_names"),
         (CLASSES, {"labels": ["甲", "乙"]}, "2 labels"),
-        (CLASSES, {"labels": "甲", "candidates": ["乙", "丙"]}, "'甲' is not in the task"),
+        (ClassificationTask(), {"labels": "甲", "candidates": ["乙", "丙"]}, "'甲' is not in the row's candidates"),
         (CLASSES, {"labels": "甲", "candidates": ["甲", "甲"]}, "stands twice"),
-        (CLASSES, {"labels": "甲", "candidates": ["甲"]}, "there are 1"),
+        (CLASSES, {"labels": "甲", "candidates": ["甲"]}, "nothing to choose from"),
         (ClassificationTask(), {"labels": "甲"}, "no candidates"),
         (GenerationTask(), {"answer": ""}, "the answer is empty"),
         (GenerationTask(), {"answer": 3}, "is of type int"),
-        (GenerationTask(), {"answer": "答", "history": [["问"]]}, "no pair"),
+        (GenerationTask(), {"answer": "答", "history": [["问"]]}, "not a list of pairs"),
         (GenerationTask(), {"answer": "答", "instruction": 1}, "is of type int"),
     ],
 )
@@ -97,13 +104,21 @@ def test_a_wrong_row_names_its_line(tmp_path: Path, task: Task, row: dict[str, o
     assert (len(skipped.examples), [row.line for row in skipped.skipped]) == (1, [2])
 
 
-def test_readers_of_spans_are_refused_for_other_tasks(tmp_path: Path) -> None:
+def test_a_row_without_a_task_is_of_the_kind_that_it_shows(tmp_path: Path) -> None:
     path = write(tmp_path, {"text": "用黄芪", "answer": "答", "more": 1})
-    with pytest.raises(RecipeError, match="gives spans"):
+    with pytest.raises(RecipeError, match="reads entities"):
         read_examples(path, reader="bio", task=GenerationTask())
     result = read_examples(path)
     assert result.examples[0].gold == Answer("答")
-    assert result.notes == ("key 'more' ignored, 1 times",)
+    assert "column 'more' ignored, 1 times" in result.notes
+
+
+def test_mentions_without_place_stay_with_their_row_when_a_task_reads_it(tmp_path: Path) -> None:
+    gold = Extraction((Span("药", "黄芪", 1, 3),), (Mention("药", "桂枝"),))
+    path = write(tmp_path, write_example(Example("1", "用黄芪", gold)))
+    result = read_examples(path, reader="rows", task=ExtractionTask(types=["药"]))
+    assert result.examples[0].gold == gold
+    assert not [note for note in result.notes if "ignored" in note]
 
 
 @given(st.text(min_size=1, max_size=60), st.integers(1, 70))
