@@ -57,14 +57,6 @@ def test_a_written_example_reads_as_it_was(
     assert len(result.notes) == 1  # which columns were read; nothing was ignored, mended or dropped
 
 
-def test_gold_without_place_is_kept() -> None:
-    gold = Extraction((), (Mention("药", "人参"),))
-    (row,), notes = read_rows(Path("file.jsonl"), json.dumps(write_example(Example("id", "黄芪", gold))) + "\n", None)
-    assert isinstance(row, Example)
-    assert row.gold == gold
-    assert not notes
-
-
 def write(folder: Path, *rows: object) -> Path:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Rows become trained weights: Hugging Face's Trainer with extune's batches, order, dev scores and log.
 
 In: a model with its adapter, encoded rows, the recipe's sections, a callable that scores the dev set. Out: the best weights in
-the model, checkpoints (under the Trainer's own names, `checkpoints/checkpoint-400`, by which it finds, rotates and resumes them)
+the model, checkpoints (under the Trainer's own names, such as `checkpoint-400`, by which it finds, rotates and resumes them)
 and `log.jsonl` in the run directory. It knows nothing about text, tasks and prompts.
 """
 
