@@ -23,7 +23,8 @@ def guess_task(examples: Sequence[Example]) -> Task:
     if isinstance(first, Answer):
         return GenerationTask()
     extractions = [gold for gold in golds if isinstance(gold, Extraction)]
-    types = {item.type for gold in extractions for item in (*gold.spans, *gold.ungrounded)}
+    types = {span.type for gold in extractions for span in gold.spans}
+    types |= {mention.type for gold in extractions for mention in gold.ungrounded}
     # A file without any entity has no types, which a recipe would have to name.
     return ExtractionTask.model_construct(types=dict.fromkeys(sorted(types), ""))
 

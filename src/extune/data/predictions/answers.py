@@ -21,7 +21,7 @@ from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
 from extune.errors import DataError
 from extune.prompts.formats import EXTRACTION_FORMATS
-from extune.prompts.formats.base import AnswerFormat, make_problem
+from extune.prompts.formats.base import AnyFormat, make_problem
 
 _FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 _FREE_JSON = "JSON"
@@ -49,7 +49,7 @@ def read_text_answers(
     task = ExtractionTask(types=dict.fromkeys(names, ""))
     labels = [_get(value, "label") for _, value in rows]
     nothing = _find_nothing(labels, examples)
-    readers: dict[str, AnswerFormat | None] = {one.name: one for one in EXTRACTION_FORMATS} | {_FREE_JSON: None}
+    readers: dict[str, AnyFormat | None] = {one.name: one for one in EXTRACTION_FORMATS} | {_FREE_JSON: None}
 
     def rank(name: str) -> tuple[int, int]:
         """Labels that are read without problem; pieces that they hold."""
@@ -69,7 +69,7 @@ def read_text_answers(
 
 
 def _read_row(
-    task: ExtractionTask, reader: AnswerFormat | None, example: Example, row: tuple[int, object], nothing: str | None
+    task: ExtractionTask, reader: AnyFormat | None, example: Example, row: tuple[int, object], nothing: str | None
 ) -> AnswerRow:
     line, value = row
     answer = _get(value, "predict")
@@ -79,7 +79,7 @@ def _read_row(
     return AnswerRow(line, example.id, None, pieces, problems, answer)
 
 
-def _parse(task: ExtractionTask, reader: AnswerFormat | None, text: str, answer: str | None) -> _Answer:
+def _parse(task: ExtractionTask, reader: AnyFormat | None, text: str, answer: str | None) -> _Answer:
     if answer is None:
         return (), (make_problem(ProblemKind.UNPARSEABLE, ""),)
     fenced = _FENCE.fullmatch(answer)

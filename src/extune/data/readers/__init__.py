@@ -7,6 +7,7 @@ is decided here, what it means in `bio`, `spans` and `rows`. It knows nothing ab
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from extune.data.readers import bio, rows, spans
@@ -56,7 +57,8 @@ def read_examples(
     path = Path(path)
     codec = find_encoding(path, encoding)
     chosen = choose_reader(reader, path, codec, task, shape)
-    names, groups = task.names if isinstance(task, ExtractionTask) else None, {}
+    names = task.names if isinstance(task, ExtractionTask) else None
+    groups: Mapping[str, str] = {}
     if chosen == "rows":
         found, notes, groups = rows.read_rows(path, codec, task, shape)
     elif chosen == "spans":
@@ -92,8 +94,7 @@ def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape:
             f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"
         )
     chosen = _guess_reader(path, codec, task, shape) if reader == "auto" else reader
-    is_extraction = task is None or isinstance(task, ExtractionTask)
-    if chosen != "rows" and not is_extraction:
+    if chosen != "rows" and task is not None and not isinstance(task, ExtractionTask):
         raise RecipeError(
             f"reader {chosen!r} reads entities, task.kind is {task.kind!r}",
             where=str(path),

@@ -21,7 +21,7 @@ from extune.domain.task import ExtractionTask
 from extune.errors import RecipeError
 from extune.prompts.alignment import align
 from extune.prompts.formats import EXTRACTION_FORMATS
-from extune.prompts.formats.base import AnswerFormat, Parsed, ParsedItem
+from extune.prompts.formats.base import AnyFormat, Parsed, ParsedItem
 
 NOT_IN_TEXT = "mention does not occur in its text"
 _SHOWN = 3
@@ -77,7 +77,7 @@ def _read_string(task: ExtractionTask | None, answer: str, text: str, shape: Row
     return _parse_format(task, _FORMATS[shape.answer_format], body, text, place.source)
 
 
-def _parse_format(task: ExtractionTask, answer_format: AnswerFormat, body: str, text: str, source: Source) -> Parsed:
+def _parse_format(task: ExtractionTask, answer_format: AnyFormat, body: str, text: str, source: Source) -> Parsed:
     """The items of an answer in one of our formats; written by others, so separators inside mentions may stand bare."""
     body = "\n".join(line for line in body.split("\n") if line.strip())
     parsed = answer_format.parse_completion(task, text, body)
