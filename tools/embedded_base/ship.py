@@ -35,6 +35,7 @@ def ship(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, work: Path
         "mebibytes": f"{weights.stat().st_size / 2**20:.1f}",
         "sources": _source_table(work),
         "start": _start(work / "start.json"),
+        "lengths": _lengths(work),
         "stages": _stage_table(work / "log.jsonl"),
         "held_out": _held_out(work / "held_out_score.json"),
         "test_shingles": f"{_read(work / 'counts.json')['total']['test_shingles']:,}",
@@ -66,6 +67,11 @@ def _source_table(work: Path) -> str:
     dropped = sum(stages[0]["lines_dropped_as_overlap"].values())
     lines.append(f"\nRows made from them: {'; '.join(described)}. {dropped:,} lines of their sources were dropped as overlap.")
     return "\n".join(lines)
+
+
+def _lengths(work: Path) -> str:
+    told = "256 tokens (plain text), then 512 (rows)"
+    return told + (", then 2,048 (rows about long texts)" if (work / "long_counts.json").exists() else "")
 
 
 def _start(path: Path) -> str:
