@@ -21,7 +21,7 @@ from extune.models.legacy.plan import Plan, make_plan, target_name
 from extune.models.legacy.recognise import recognise
 from extune.models.legacy.weights import find_weight_files, list_tensors, read_weights
 
-_HEAD_ROWS = 8192  # normalised at once, in float32
+_HEAD_ROWS = 1024
 _SMALLEST = 1e-12  # length of a row; as in the original
 
 
@@ -64,10 +64,17 @@ def convert_base(source: Path, out: Path, family_name: str | None = None) -> Con
 def convert_tensor(tensor: torch.Tensor, name: str, parts: Sequence[Part], family: Family) -> dict[str, torch.Tensor]:
     """The native tensors of a legacy one: its rows, divided by their length where they are a unit head."""
     if family.unit_head and parts[0].module == "lm_head":
-        blocks = [torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST) for rows in torch.split(tensor, _HEAD_ROWS)]
-        tensor = torch.cat([block.to(tensor.dtype) for block in blocks])
+        tensor = _divide_rows(tensor)
     pieces = torch.split(tensor, [part.rows or len(tensor) for part in parts])
     return {target_name(name, part): rows.contiguous() for part, rows in zip(parts, pieces, strict=True)}
+
+
+def _divide_rows(head: torch.Tensor) -> torch.Tensor:
+    """Each row divided by its length, computed in float32; a few rows at a time, because a head is large."""
+    divided = torch.empty_like(head)
+    for rows, result in zip(head.split(_HEAD_ROWS), divided.split(_HEAD_ROWS), strict=True):
+        result.copy_(torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST))
+    return divided
 
 
 def _write_weights(plan: Plan, family: Family, folder: Path) -> None:
