@@ -54,7 +54,9 @@ def test_parts_of_a_file_are_streamed_as_they_are_divided(tmp_path: Path) -> Non
     rows = {split: list(open_stream(data, split, TASK).rows()) for split in SPLITS}
     texts = {split: [row.text for row in found if isinstance(row, Example)] for split, found in rows.items()}
     assert {split: len(found) for split, found in texts.items()} == {"train": 12, "dev": 3, "test": 5}
-    assert sorted(sum(texts.values(), [])) == sorted(example.text for example in read_examples(path, on_bad_row="skip"))
+    assert sorted(text for found in texts.values() for text in found) == sorted(
+        example.text for example in read_examples(path, on_bad_row="skip")
+    )
     wrong = {split: [row.line for row in found if not isinstance(row, Example)] for split, found in rows.items()}
     assert wrong == {"train": [21], "dev": [], "test": []}  # once, not once for each part
 
