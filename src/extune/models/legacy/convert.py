@@ -72,7 +72,7 @@ def convert_tensor(tensor: torch.Tensor, name: str, parts: Sequence[Part], famil
 def _divide_rows(head: torch.Tensor) -> torch.Tensor:
     """Each row divided by its length, computed in float32; a few rows at a time, because a head is large."""
     divided = torch.empty_like(head)
-    for rows, result in zip(head.split(_HEAD_ROWS), divided.split(_HEAD_ROWS), strict=True):
+    for rows, result in zip(torch.split(head, _HEAD_ROWS), torch.split(divided, _HEAD_ROWS), strict=True):
         result.copy_(torch.nn.functional.normalize(rows.float(), dim=1, eps=_SMALLEST))
     return divided
 
