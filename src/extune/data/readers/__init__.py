@@ -55,7 +55,8 @@ def read_examples(
     path = Path(path)
     codec = find_encoding(path, encoding)
     chosen = _choose_reader(reader, path, codec, task, shape)
-    names, groups = task.names if isinstance(task, ExtractionTask) else None, {}
+    names = task.names if isinstance(task, ExtractionTask) else None
+    groups: dict[str, str] = {}
     if chosen == "rows":
         found, notes, groups = rows.read_rows(path, codec, task, shape)
     elif chosen == "spans":
@@ -86,8 +87,7 @@ def _choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape
             f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"
         )
     chosen = _guess_reader(path, codec, task, shape) if reader == "auto" else reader
-    is_extraction = task is None or isinstance(task, ExtractionTask)
-    if chosen != "rows" and not is_extraction:
+    if chosen != "rows" and task is not None and not isinstance(task, ExtractionTask):
         raise RecipeError(
             f"reader {chosen!r} reads entities, task.kind is {task.kind!r}",
             where=str(path),

@@ -41,8 +41,8 @@ def parse_loose_json(text: str) -> LooseJson | None:
             return LooseJson(value, False)
     if not looks_like_json(body):
         return None
-    value = json_repair.loads(body, skip_json_loads=True)
-    return LooseJson(value, True) if isinstance(value, dict | list) and value else None
+    mended = json_repair.loads(body, skip_json_loads=True)
+    return LooseJson(mended, True) if isinstance(mended, dict | list) and mended else None
 
 
 def _parse_json(text: str) -> dict[str, Any] | list[Any] | None:

@@ -17,7 +17,7 @@ from extune.data.readers.base import RowError
 from extune.data.readers.spans import parse_object
 from extune.domain.example import Source
 from extune.errors import DataError
-from extune.files import detect_encoding, require_file
+from extune.files import detect_encoding, read_text, require_file
 
 BINARY = "binary"  # stands for the encoding of a file that holds no text
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -37,12 +37,15 @@ def find_encoding(path: Path, encoding: str | None = None) -> str:
     """The codec of a file of rows, `binary` for Parquet and Arrow; `encoding` overrules the detection.
 
     Raises:
-        DataError: the file is missing, a folder or no text.
+        DataError: the file is missing, a folder or no text in this encoding.
     """
     if path.suffix.lower() in _ARROW_SUFFIXES:
         require_file(path)
         return BINARY
-    return encoding or detect_encoding(path)
+    if encoding is None:
+        return detect_encoding(path)
+    read_text(path, encoding)  # names the codec that is unknown, or the byte that it cannot decode
+    return encoding
 
 
 def iter_raw_rows(path: Path, encoding: str) -> Iterator[RawRow | RowError]:
