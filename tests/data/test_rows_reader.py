@@ -332,6 +332,23 @@ def test_named_roles(tmp_path: Path) -> None:
     assert (example.text, example.gold) == ("问", Answer("答"))
 
 
+def test_columns_beside_a_conversation_are_used_or_counted(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "黄芪"}, {"role": "assistant", "content": "黄芪_药"}]
+    row = {"messages": turns, "system": "你是医生", "input": "乙", "output": "无"}
+    result = read(tmp_path, [row], CHAT)
+    assert (result.examples[0].instruction, result.examples[0].gold) == ("你是医生", Answer("黄芪_药"))
+    assert {"column 'input' ignored, 1 times", "column 'output' ignored, 1 times"} <= set(result.notes)
+    (example,) = read(tmp_path, [row], TYPES, answer_format="pairs")
+    assert (example.instruction, example.gold) == ("你是医生", Extraction())
+
+
+@pytest.mark.parametrize(("encoding", "says"), [("nope", "unknown encoding 'nope'"), ("ascii", "is not valid ascii")])
+def test_an_encoding_that_does_not_fit_is_an_error(tmp_path: Path, encoding: str, says: str) -> None:
+    path = write(tmp_path / "a.json", [{"text": "甲", "answer": "乙"}])
+    with pytest.raises(DataError, match=says):
+        read_examples(path, task=CHAT, encoding=encoding)
+
+
 def test_turns_are_one_text_for_other_tasks(tmp_path: Path) -> None:
     turns = [{"role": "医生", "content": "哪里不适"}, {"role": "患者", "content": "气虚"}]
     (example,) = read(tmp_path, [{"messages": turns, "answer": {"症": ["气虚"]}}], TYPES)

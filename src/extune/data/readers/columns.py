@@ -82,10 +82,13 @@ class Columns:
 
     def find(self, part: str, row: Mapping[str, Any]) -> str | None:
         """The column that holds a part of this row, or None where there is none."""
-        name = next((name for name in self.names[part] if name in row), None)
+        name = self._find(part, row)
         if name is not None:
             self.seen.setdefault(part, name)
         return name
+
+    def _find(self, part: str, row: Mapping[str, Any]) -> str | None:
+        return next((name for name in self.names[part] if name in row), None)
 
     def value(self, part: str, row: Mapping[str, Any]) -> Any:
         """The part of this row; None where it has none."""
@@ -147,9 +150,10 @@ class Columns:
             fix=f"correct the row; data.columns.{part}=[] leaves this column out",
         )
 
-    def ignore_rest(self, row: Mapping[str, Any], also_used: Iterable[str] = ()) -> None:
-        """Count the columns of a row that hold no part and are not in `also_used`."""
-        self.ignored.update(row.keys() - {self.find(part, row) for part in self.names} - set(also_used))
+    def ignore_rest(self, row: Mapping[str, Any], also_used: Iterable[str] = (), unused: Iterable[str] = ()) -> None:
+        """Count the columns of a row that hold no part but `unused` ones and are not in `also_used`."""
+        used = {self._find(part, row) for part in self.names.keys() - set(unused)}
+        self.ignored.update(row.keys() - used - set(also_used))
 
     def notes(self) -> list[str]:
         """Which columns are what, and which were ignored."""

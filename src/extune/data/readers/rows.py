@@ -29,6 +29,8 @@ from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTas
 
 _UNGROUNDED = ("ungrounded",)
 
+_NOT_OF_TURNS = ("text", "instruction", "history")  # a conversation holds them itself
+
 
 class ReadRows(NamedTuple):
     """What a file of rows gave.
@@ -187,9 +189,10 @@ class _RowReader:
         """The examples of a row that is a conversation."""
         turns = parse_turns(self.columns.value("messages", raw.values), self._shape.turns, raw.source)
         system = self.columns.string("system", raw.values, raw.source)
-        self.columns.ignore_rest(raw.values)
-        if not isinstance(self._task, GenerationTask):
-            yield self._read_joined(row_id, raw, turns, place)
+        is_generation = isinstance(self._task, GenerationTask)
+        self.columns.ignore_rest(raw.values, unused=(*_NOT_OF_TURNS, *(("answer", "candidates") if is_generation else ())))
+        if not is_generation:
+            yield self._read_joined(row_id, raw, turns, (system, place))
             return
         conversation = read_conversation(turns, raw.source)
         if not conversation.pairs:
@@ -214,8 +217,9 @@ class _RowReader:
                 source=raw.source,
             )
 
-    def _read_joined(self, row_id: str, raw: RawRow, turns: Sequence[Turn], place: Place) -> Example:
+    def _read_joined(self, row_id: str, raw: RawRow, turns: Sequence[Turn], around: tuple[str, Place]) -> Example:
         """One example: the answer column's, or the last turn's where it is the assistant's; the turns before are the text."""
+        system, place = around
         spoken = [turn for turn in turns if turn.role != "system"]
         answer: Any = None
         if self.columns.find("answer", raw.values) is not None:
@@ -225,7 +229,8 @@ class _RowReader:
         else:
             raise self.columns.missing("answer", raw.values, raw.source)
         text, candidates = join_turns(spoken), self._candidates(raw)
-        instruction = "\n".join(turn.content for turn in turns if turn.role == "system") or None
+        said = [system, *(turn.content for turn in turns if turn.role == "system")]
+        instruction = "\n".join(filter(None, said)) or None
         gold = self._read_gold(answer, text, candidates, place)
         return Example(row_id, text, gold, instruction=instruction, candidates=candidates, source=raw.source)
 
