@@ -17,15 +17,9 @@ from extune.errors import DataError, RecipeError
 from extune.predicting.open import build_encoder
 from extune.prompts.templates import PLAIN_TEMPLATE
 from extune.runs.contract import Contract
-from extune.tokens.encode import (
-    Encoder,
-    LengthReport,
-    decode_completion,
-    encode_messages,
-    encode_text,
-    render_template,
-    stop_token_ids,
-)
+from extune.tokens.encode import Encoder, encode_messages, render_template, stop_token_ids
+from extune.tokens.lengths import LengthReport
+from extune.tokens.plain_text import decode_completion, encode_text
 
 ContractMaker = Callable[..., Contract]
 
