@@ -19,7 +19,7 @@ def test_a_part_is_checked_like_a_file_of_its_own(tmp_path: Path) -> None:
     assert report.findings == ()
     assert {facts.file for facts in report.splits.values()} == {str(path)}
     assert report.splits["dev"].examples == 8
-    assert sum(facts.spans["药"] for facts in report.splits.values()) == 40
+    assert sum(facts.counts["药"] for facts in report.splits.values()) == 40
 
 
 def test_a_folder_has_a_hash_that_its_files_decide(tmp_path: Path) -> None:
