@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import extune
+from extune.runs.run_dir import read_json
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,14 +26,13 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     """Parse the command line, train, evaluate, write."""
     parser = build_parser(__doc__)
-    parser.add_argument("--out", type=Path, help="keep the run here; default: a temporary folder")
+    parser.add_argument("--out", type=Path, help="keep the run here, or go on with it; default: a temporary folder")
     arguments = parser.parse_args()
     recipe = extune.load_recipe(arguments.recipe, *arguments.overrides)
     with TemporaryDirectory() as temporary:
         out = arguments.out or Path(temporary) / "run"
-        began = time.monotonic()
-        run = extune.train(recipe, out=out)
-        seconds = time.monotonic() - began
+        run = extune.train(recipe, out=out, resume=True)
+        seconds = read_json(run.manifest_file)["training"]["seconds"]
         began = time.monotonic()
         score = extune.evaluate(run.path, split="test").scores[0]
         scoring_seconds = time.monotonic() - began

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
-from extune.training.trainer import TrainingSetup, last_checkpoint, train_model
+from extune.training.checkpoints import last_checkpoint
+from extune.training.trainer import TrainingSetup, train_model
 
 
 def full() -> PreTrainedModel:

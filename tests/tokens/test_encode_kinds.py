@@ -9,10 +9,10 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from extune.data.shortening import MARK
-from extune.domain.annotation import Annotation, Answer, Fields, Labels
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Span
 from extune.domain.example import Example, Source
 from extune.domain.prompt import Prompt
-from extune.domain.task import ClassificationTask, GenerationTask, RecordField, RecordTask, Task
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
 from extune.engines.scripted_engine import ScriptedEngine
 from extune.errors import DataError, FormatError, RecipeError
 from extune.predicting.open import build_encoder
@@ -151,6 +151,26 @@ def test_a_dropped_text_is_predicted_as_nothing(make_encoder: EncoderMaker) -> N
     )
     assert (long.annotation, short.annotation) == (Labels(()), Labels(("科技",)))
     assert len(long.problems) == 1
+
+
+@pytest.mark.parametrize("choice", ["error", "drop", "shorten"])
+@pytest.mark.parametrize(
+    ("task", "gold"),
+    [
+        (RECORD, Fields({"结论": "长" * 40})),
+        (ClassificationTask(label_names={"长" * 40: "", "短": ""}), Labels(("长" * 40,))),
+        (GenerationTask(instruction="回答。"), Answer("长" * 40)),
+        (ExtractionTask(types={"药": ""}), Extraction((Span("药", "长" * 40, 0, 40),))),
+    ],
+)
+def test_an_answer_beyond_its_budget_is_an_error_with_its_row(
+    task: Task, gold: Annotation, choice: str, make_encoder: EncoderMaker
+) -> None:
+    encoder = make_encoder(task, max_answer_tokens=20, on_too_long=choice)
+    with pytest.raises(DataError, match="max_answer_tokens is 20") as caught:
+        encoder.encode_rows(Example("a", "长" * 40, gold, source=ROW))
+    assert caught.value.where == "train.jsonl:7"
+    assert encoder.length_report.kept == 0
 
 
 def test_a_contract_from_before_templates_still_loads(make_encoder: EncoderMaker) -> None:

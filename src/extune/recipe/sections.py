@@ -93,7 +93,9 @@ class DataSection(Section):
     joiner: str | None = Field(None, description="bio: text between tokens; None: nothing for single characters, else a space")
     on_bad_row: Literal["error", "skip"] = "error"
     on_too_long: Literal["error", "drop", "window", "shorten"] = Field(
-        "error", description="window: verbatim answers only; shorten: leave out a text's middle, classification only"
+        "error",
+        description="of a prompt; window: verbatim answers only; shorten: leave out a text's middle, classification only. "
+        "An answer beyond prompt.max_answer_tokens is an error, but for window",
     )
     window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
     train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
@@ -112,6 +114,7 @@ class BaseSection(Section):
     model: str = Field("embedded", description="`embedded`, or a local directory in Hugging Face layout")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: what trains fastest here")
     adapter: str | None = Field(None, description="an earlier run of this base, whose weights are trained further")
+    compile: bool = Field(False, description="train through compiled layers: faster after a first step of up to a minute")
 
 
 class PromptSection(Section):
@@ -215,6 +218,9 @@ class Recipe(Section):
                 "training.gradient_checkpointing: true cannot be used with adapter.method: prefix_tuning: checkpointed layers"
                 " take no keys and values from outside, and these are what is trained"
             )
+        if self.base.compile and (method == "qlora" or self.training.gradient_checkpointing):
+            key = "adapter.method: qlora" if method == "qlora" else "training.gradient_checkpointing: true"
+            raise ValueError(f"base.compile: true cannot be used with {key}, whose code runs uncompiled")
         if method == "qlora" and self.base.dtype == "float32":
             raise ValueError(
                 "base.dtype: float32 cannot be used with adapter.method: qlora, which holds the base in 4 bits;"

@@ -149,6 +149,7 @@ def _train_once(
         recipe.selection.model_copy(update={"metric": recipe.metric}),
         precision.autocast,
         loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
+        compiled=recipe.base.compile,
     )
     write_text(run.recipe_file, dump_recipe(recipe))
     try:

@@ -155,30 +155,27 @@ class Encoder:
         """Training rows: one, one per window, or none where the example is dropped.
 
         Raises:
-            DataError: no gold, or it does not fit and the contract's `on_too_long` is `error`.
+            DataError: no gold; the prompt does not fit and the contract's `on_too_long` is `error`; or the answer does not fit
+                and windows are not wanted or do not help. Answers are never cut, and never left out for their length.
             FormatError: the answer format cannot hold the gold annotation.
             RecipeError: a template ignores a part of the example that is not empty.
         """
         gold = self._require_gold(example)
         row = self._row(example, example.text, 0, gold)
-        too_long = self._too_long(row)
-        if too_long is None:
+        prompt_excess = self._lengths.find_excess(row.prompt_length)
+        answer_excess = self._lengths.find_excess(0, len(row.ids) - row.prompt_length)
+        if prompt_excess is None and answer_excess is None:
             self._lengths.count(example, "keep")
             return (row,)
-        if self._lengths.drops(example, too_long, "max_input_tokens or prompt.max_answer_tokens"):
+        if prompt_excess and self._lengths.drops(example, prompt_excess):
             return ()
+        if answer_excess and self.contract.on_too_long != "window":  # only windows make answers shorter
+            raise self._lengths.refusal(example, answer_excess, "max_answer_tokens")
         if self.contract.on_too_long == "shorten":
-            return (self._shortened_row(example, row, gold),)
+            return (self._row(example, self._shortened(example), 0, gold),)
         rows = self._window_rows(example)
         self._lengths.count(example, "window")
         return rows
-
-    def _shortened_row(self, example: Example, row: EncodedRow, gold: Annotation) -> EncodedRow:
-        """The row of the shortened text; an answer beyond its budget is an error, it is never cut."""
-        answer_too_long = self._lengths.find_excess(0, len(row.ids) - row.prompt_length)
-        if answer_too_long:
-            raise self._lengths.refusal(example, answer_too_long, "max_answer_tokens")
-        return self._row(example, self._shortened(example), 0, gold)
 
     def _shortened(self, example: Example) -> str:
         """The text without its middle; the example is counted."""

@@ -52,15 +52,15 @@ class Lengths:
             return f"the answer has {answer_length} tokens, max_answer_tokens is {self._contract.max_answer_tokens}"
         return None
 
-    def drops(self, example: Example, reason: str, budget: str = "max_input_tokens") -> bool:
-        """True where the example is dropped and counted, False where its text is to be windowed or shortened.
+    def drops(self, example: Example, reason: str) -> bool:
+        """True where an example with too long a prompt is dropped and counted, False where its text is windowed or shortened.
 
         Raises:
             DataError: the contract wants neither.
         """
         choice = self._contract.on_too_long
         if choice == "error":
-            raise self.refusal(example, reason, budget)
+            raise self.refusal(example, reason, "max_input_tokens")
         if choice == "drop":
             self.count(example, "drop")
         return choice == "drop"
@@ -68,16 +68,16 @@ class Lengths:
     def refusal(self, example: Example, reason: str, budget: str) -> DataError:
         """The error of an example that does not fit; nothing is ever cut off. Names what else this kind of task can do."""
         task = self._contract.task
-        choices = "drop"
+        choices = [] if budget == "max_answer_tokens" else ["drop"]
         if isinstance(task, ExtractionTask) or (isinstance(task, RecordTask) and task.is_verbatim):
-            choices = "window or drop"
-        elif isinstance(task, ClassificationTask):
-            choices = "shorten or drop"
+            choices.insert(0, "window")
+        elif isinstance(task, ClassificationTask) and choices:
+            choices.insert(0, "shorten")
         return DataError(
             f"example {example.id!r}: {reason}",
             where=where_is(example),
             expected="texts and answers within the budgets; nothing is ever cut off",
-            fix=f"raise prompt.{budget}, or set data.on_too_long to {choices}",
+            fix=f"raise prompt.{budget}" + (f", or set data.on_too_long to {' or '.join(choices)}" if choices else ""),
         )
 
     def no_room(self, example: Example) -> DataError:

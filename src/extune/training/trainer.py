@@ -7,7 +7,6 @@ and `log.jsonl` in the run directory. It knows nothing about text, tasks and pro
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -31,6 +30,8 @@ from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, PromptEncoderCallback, Speed
+from extune.training.checkpoints import last_checkpoint, step_of
+from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import LengthGroupedOrder
 from extune.training.memory_plan import plan_pack_tokens
 from extune.training.optimizer import build_loraplus_optimizer
@@ -58,6 +59,7 @@ class TrainingSetup:
         autocast: multiply in bfloat16, from `choose_precision`.
         max_pack_tokens: None plans it from the free memory.
         loraplus_lr_ratio: learning rate of LoRA's B over that of A; None: one rate for all.
+        compiled: train through compiled layers where that is possible.
     """
 
     training: TrainingSection
@@ -65,6 +67,7 @@ class TrainingSetup:
     autocast: bool = False
     max_pack_tokens: int | None = None
     loraplus_lr_ratio: float | None = None
+    compiled: bool = False
 
     @property
     def metric(self) -> str:
@@ -121,7 +124,15 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the targets of a whole step
         self.remove_callback(PrinterCallback)
         self.setup, self.score_dev = setup, score_dev
+        self.compiled_view = self._compile() if setup.compiled else None
         self.speed = Speed()
+
+    def _compile(self) -> torch.nn.Module | None:
+        reason = compiling_obstacle(self.model, self.args.device, self.accelerator.num_processes)
+        if reason is None:
+            return compile_layers(self.model)
+        _LOG.warning("training runs without compiled layers, more slowly: %s", reason)
+        return None
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimizer of the recipe, with LoRA+'s two learning rates where it asks for them."""
@@ -162,6 +173,8 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
             The batch's share of the step's loss: shares sum up to the mean over the step's targets.
         """
         model.train()
+        if self.compiled_view is not None:
+            self.compiled_view.train()
         packs = inputs["packs"]
         total = torch.zeros((), device=self.args.device)
         with self.speed.measure(inputs["rows"], inputs["labels"].numel()):
@@ -184,7 +197,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         if return_outputs or num_items_in_batch is None:
             raise NotImplementedError("only training_step computes losses, and it counts the targets")
         with computing(self.args.device, autocast=self.setup.autocast):
-            total: torch.Tensor = target_losses(model, inputs).sum()
+            total: torch.Tensor = target_losses(self.compiled_view or model, inputs).sum()
         processes: int = self.accelerator.num_processes  # gradients are averaged over them, but their targets were summed
         return total * processes / num_items_in_batch
 
@@ -266,7 +279,7 @@ def train_model(
         best_step=trainer.state.best_global_step or trainer.state.global_step,
         best_score=trainer.state.best_metric,
         steps=trainer.state.global_step,
-        resumed_from=_step_of(checkpoint) if checkpoint else 0,
+        resumed_from=step_of(checkpoint) if checkpoint else 0,
         seconds=time.perf_counter() - start,
         packed=collator.packing,
         log=log.path,
@@ -380,20 +393,3 @@ def _early_stopping(selection: SelectionSection, score_dev: ScoreDev | None) -> 
     if selection.early_stopping_patience is None or score_dev is None:
         return None
     return EarlyStoppingCallback(selection.early_stopping_patience)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None. The Trainer writes `trainer_state.json` last."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
-    return next((path for path in found if _is_complete(path / "trainer_state.json")), None)
-
-
-def _is_complete(state: Path) -> bool:
-    try:
-        return "global_step" in json.loads(state.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
