@@ -11,14 +11,28 @@ import json
 import os
 import platform
 import shlex
-import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 import extune
+from extune.data.splits import read_split
+from extune.domain.example import Example
+from extune.domain.prediction import Prediction
+from extune.domain.task import ExtractionTask, RecordTask, Task
+from extune.evaluation.assessment import list_baselines
+from extune.evaluation.scoring import score_predictions
+from extune.evaluation.significance import bootstrap_mean, compare_f1
+from extune.evaluation.training_reference import TrainingReference
+from extune.predicting.draft import open_untrained
+from extune.recipe.sections import Recipe
+from extune.reporting.scores_folder import ScoresFolder, read_scores_folder
 from extune.runs.run_dir import read_json
+from extune.stages.evaluate import score_examples
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,18 +44,57 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = extune.load_recipe(arguments.recipe, *arguments.overrides)
     with TemporaryDirectory() as temporary:
-        out = arguments.out or Path(temporary) / "run"
-        run = extune.train(recipe, out=out, resume=True)
-        seconds = read_json(run.manifest_file)["training"]["seconds"]
-        began = time.monotonic()
-        score = extune.evaluate(run.path, split="test").scores[0]
-        scoring_seconds = time.monotonic() - began
+        run = extune.train(recipe, out=arguments.out or Path(temporary) / "run", resume=True)
+        manifest = read_json(run.manifest_file)
+        evaluation = extune.evaluate(run.path, split="test")
+        folder = read_scores_folder(evaluation.folders[0])
+        baselines = compare_with_baselines(recipe, folder)
     figures = {
-        "train_seconds": round(seconds, 1),
-        "score_seconds": round(scoring_seconds, 1),
-        "score": score.to_json(),
+        "train_seconds": round(manifest["training"]["seconds"], 1),
+        "train_rows": manifest["training"]["rows"],
+        "score_seconds": round(evaluation.seconds, 1),
+        "headline": evaluation.score.headline,
+        "dropped": len(folder.meta.get("dropped", ())),
+        "shortened": len(folder.meta.get("shortened", ())),
+        "score": evaluation.score.to_json(),
+        "baselines": baselines,
     }
     write_result("score", "benchmarks.scores", arguments, figures)
+
+
+def compare_with_baselines(recipe: Recipe, folder: ScoresFolder) -> dict[str, dict[str, Any]]:
+    """By baseline its headline figure, and the 95 % paired document bootstrap of trained minus baseline."""
+    task, examples = recipe.task, folder.examples
+    reference = TrainingReference.fit(read_split(recipe.data, "train", task).examples)
+    untrained = score_examples(open_untrained(recipe, recipe.base.model), examples)
+    predictions = {"untrained base": list(untrained.predictions)}
+    for name, predict in list_baselines(task, reference).items():
+        predictions[name] = [Prediction(example.id, predict(example), "") for example in examples]
+    trained = _count_documents(task, examples, folder.predictions)
+    found = {}
+    for name, guessed in predictions.items():
+        score = untrained.score if name == "untrained base" else score_predictions(task, examples, guessed, resamples=0)
+        low, high = _bound_difference(_count_documents(task, examples, guessed), trained)
+        found[name] = {"headline": score.figures()[score.headline], "difference": [low, high], "score": score.to_json()}
+    return found
+
+
+def _count_documents(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[tuple[float, ...]]:
+    """Of each document its counts, or its single figure where the headline is a mean over documents."""
+    scores = [
+        score_predictions(task, [example], [prediction], resamples=0)
+        for example, prediction in zip(examples, predictions, strict=True)
+    ]
+    if isinstance(task, ExtractionTask | RecordTask):
+        return [(one.micro.tp, one.micro.fp, one.micro.fn) for one in scores]  # type: ignore[attr-defined]
+    return [(one.figures()[one.headline],) for one in scores]
+
+
+def _bound_difference(first: list[tuple[float, ...]], second: list[tuple[float, ...]]) -> tuple[float, float]:
+    if len(first[0]) == 1:
+        return bootstrap_mean([b - a for (a,), (b,) in zip(first, second, strict=True)])
+    difference = compare_f1(np.asarray(first, dtype=float)[:, None], np.asarray(second, dtype=float)[:, None])[0]
+    return difference.low, difference.high
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:

@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extune.domain.annotation import Extraction, Span
+from extune.domain.annotation import Extraction, Fields, Span
 from extune.domain.example import Example
-from extune.evaluation.baselines import Gazetteer, seen_share
+from extune.evaluation.baselines import FieldLookup, Gazetteer, seen_share
 
 
 def _example(text: str, *spans: tuple[str, int, int]) -> Example:
@@ -66,3 +66,46 @@ def test_seen_share_counts_mentions_of_any_type() -> None:
     assert all(isinstance(gold, Extraction) for gold in [*train, *test])
     assert seen_share(train, test) == 2 / 3  # type: ignore[arg-type]
     assert seen_share(train, []) is None  # type: ignore[arg-type]
+
+
+def _record(text: str, **values: str | tuple[str, ...]) -> Example:
+    return Example("1", text, Fields(values))
+
+
+def test_a_record_gets_the_strings_that_its_field_had_in_text_order() -> None:
+    lookup = FieldLookup.fit([_record("服甲与乙", 药=("乙", "甲"), 查=("甲与",)), _record("丙", 药=("丙",))])
+    assert lookup.predict("乙、丙、乙、甲").values == {"药": ("乙", "丙", "甲"), "查": ()}
+
+
+def test_a_string_that_most_texts_have_outside_the_field_is_unknown() -> None:
+    half = [_record("甲", 药=("甲",)), _record("甲")]
+    assert FieldLookup.fit(half).predict("甲").values == {"药": ("甲",)}
+    assert FieldLookup.fit([*half, _record("甲")]).predict("甲").values == {"药": ()}
+
+
+def test_other_fields_get_their_most_frequent_value_or_stay_absent() -> None:
+    rows = [_record("", 诊断="感冒"), _record("", 诊断="感冒"), _record("", 诊断="肺炎", 建议="休息"), _record("")]
+    assert FieldLookup.fit(rows).predict("肺炎").values == {"诊断": "感冒"}
+
+
+def test_a_lookup_of_nothing_knows_nothing() -> None:
+    assert FieldLookup.fit([Example("1", "甲")]).predict("甲").values == {}
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda text, cuts: _record(text, 药=tuple(text[start : start + 2] for start in cuts if text[start : start + 2])),
+            st.text("甲乙丙", max_size=10),
+            st.lists(st.integers(0, 9), max_size=3),
+        ),
+        min_size=1,
+    ),
+    st.text("甲乙丙", max_size=12),
+)
+def test_looked_up_strings_are_in_the_text_and_were_in_train(rows: list[Example], text: str) -> None:
+    found = FieldLookup.fit(rows).predict(text).values.get("药", ())
+    known = {one for row in rows if isinstance(row.gold, Fields) for one in row.gold.values["药"]}
+    assert len(set(found)) == len(found)
+    assert all(one in text and one in known for one in found)
+    assert [text.index(one) for one in found] == sorted(text.index(one) for one in found)

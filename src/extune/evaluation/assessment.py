@@ -13,13 +13,19 @@ from typing import Any
 from extune.domain.annotation import Annotation, Extraction
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
-from extune.domain.task import ClassificationTask, ExtractionTask, Task
+from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask, Task
 from extune.evaluation.error_atlas import AtlasDocument, ErrorAtlas, build_atlas
 from extune.evaluation.score import Score, name_figure
 from extune.evaluation.scoring import require_gold, require_kind, score_predictions
 from extune.evaluation.training_reference import TrainingReference
 
-NOTHING, MAJORITY, GAZETTEER, MAJORITY_CLASS = "nothing", "majority type", "gazetteer", "majority class"
+NOTHING, MAJORITY, GAZETTEER, MAJORITY_CLASS, LOOKUP = (
+    "nothing",
+    "majority type",
+    "gazetteer",
+    "majority class",
+    "look-up",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class Assessment:
     Attributes:
         score: of the predictions.
         baselines: of what needs no model. Extraction: `nothing` (no span anywhere) and, where train is known, `majority type`
-            and `gazetteer`. Classification: `majority class`, where train is known. Other tasks have none.
+            and `gazetteer`. Classification: `majority class`, record: `look-up`, where train is known. Generation has
+            none.
         atlas: of the mistakes of an extraction; None for other tasks.
         overlap: None where train is not known, or where no document stands in it.
         knows_train: whether there was a training set to compare with.
@@ -104,11 +111,15 @@ def assess(
 def _score_baselines(task: Task, examples: Sequence[Example], reference: TrainingReference | None) -> dict[str, Score]:
     return {
         name: score_predictions(task, examples, [Prediction(example.id, predict(example), "") for example in examples])
-        for name, predict in _list_baselines(task, reference).items()
+        for name, predict in list_baselines(task, reference).items()
     }
 
 
-def _list_baselines(task: Task, reference: TrainingReference | None) -> dict[str, Callable[[Example], Annotation]]:
+def list_baselines(task: Task, reference: TrainingReference | None) -> dict[str, Callable[[Example], Annotation]]:
+    """What predicts without a model, by the names in `Assessment.baselines`."""
+    if isinstance(task, RecordTask) and reference is not None:
+        lookup = reference.field_lookup
+        return {LOOKUP: lambda example: lookup.predict(example.text)}
     if isinstance(task, ClassificationTask) and reference is not None:
         return {MAJORITY_CLASS: reference.majority_class.predict}
     if not isinstance(task, ExtractionTask):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from extune.domain.annotation import Extraction, Mention
 from extune.domain.example import Example
-from extune.evaluation.baselines import Gazetteer, MajorityClass
+from extune.evaluation.baselines import FieldLookup, Gazetteer, MajorityClass
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class TrainingReference:
         gazetteer: the strings that train labels, each with its own type.
         majority: the same strings, all with the type that train has most of: what the types add to the look-up.
         majority_class: the labels that train has most of.
+        field_lookup: the strings of its records' lists, and the values that their other fields have most.
         examples: how many there are.
     """
 
@@ -31,6 +32,7 @@ class TrainingReference:
     gazetteer: Gazetteer
     majority: Gazetteer
     majority_class: MajorityClass
+    field_lookup: FieldLookup
     examples: int
     _texts: frozenset[str]
 
@@ -47,6 +49,7 @@ class TrainingReference:
             gazetteer=gazetteer,
             majority=majority,
             majority_class=MajorityClass.fit(known),
+            field_lookup=FieldLookup.fit(known),
             examples=len(known),
             _texts=frozenset(_fold(example) for example in known),
         )
