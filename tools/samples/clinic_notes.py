@@ -17,7 +17,7 @@ from tools.samples.filling import Mark, Piece, Value, choose, fill, join
 from tools.samples.lexicon import PART_PATTERN, SIDED_PARTS, SIDES, SPECIALTIES, Specialty, pool
 from tools.samples.note_templates import ROOMS, SECTIONS, TEST, TRAIN
 
-SIZES = {"train": 600, "dev": 100, "test": 150}
+SIZES = {"train": 2000, "dev": 100, "test": 150}
 TYPES = ("症状", "疾病", "药物", "检查", "剂量", "部位", "时间")
 
 _OWN_WORDS = {"train": 0.0, "dev": 0.3, "test": 0.48}  # chance that a word comes from the split's own part of a list
