@@ -31,9 +31,9 @@ medical advice**. They may be used under extune's licence (Apache-2.0).
 | `news` | classification, eight classes · 文本分类，八类 | {news} |
 | `qa` | questions and answers · 问答生成 | {qa} |
 
-In each folder the sentence templates of test differ from those of train. In `clinic-notes` about half of the mentions of
+In each folder the sentence templates of test differ from those of train. In `clinic-notes` about two fifths of the mentions of
 test do not occur in train.
-每个目录里，test 的句式都与 train 不同；`clinic-notes` 的 test 约有一半实体没有在 train 中出现过。
+每个目录里，test 的句式都与 train 不同；`clinic-notes` 的 test 约有五分之二的实体没有在 train 中出现过。
 
 Rules of annotation in `clinic-notes` · `clinic-notes` 的标注规则:
 
