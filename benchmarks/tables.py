@@ -1,6 +1,7 @@
 """Write the measured figures into the docs: `python -m benchmarks.tables` (`--check` only compares).
 
-`benchmarks/results/*.json` are the one source; a block between `<!-- scores -->` and `<!-- /scores -->` is replaced.
+`benchmarks/results/*.json` are the one source; blocks between `<!-- scores -->` and `<!-- /scores -->`, and the same with
+`commands` and `zero-shot`, are replaced.
 """
 
 from __future__ import annotations
@@ -8,42 +9,97 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_BLOCK = re.compile(r"(<!-- scores -->\n).*?(<!-- /scores -->)", re.DOTALL)
-_ENGLISH = ("data", "P", "R", "strict F1 [95 % interval]", "training", "command")
-_CHINESE = ("数据", "P", "R", "严格 F1 [95% 区间]", "训练用时", "命令")
+_ENGLISH = (
+    "data",
+    "figure",
+    "trained [95 % interval]",
+    "untrained base (paired gain)",
+    "without a model (paired gain)",
+    "training",
+)
+_CHINESE = ("数据", "指标", "训练后 [95% 区间]", "未训练的底座（配对提升）", "不用模型（配对提升）", "训练用时")
 PAGES = {"README.md": _ENGLISH, "README.zh-CN.md": _CHINESE, "docs/benchmarks.md": _ENGLISH}
+_FIGURES = {"micro.f1": "strict F1", "accuracy": "accuracy", "rouge_l": "ROUGE-L"}
+_UNTRAINED = "untrained base"
 
 
 def render_scores(page: str) -> str:
     """The score table of one page as Markdown, one row per result file."""
     head = PAGES[page]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for path in sorted((ROOT / "benchmarks" / "results").glob("score-*.json")):
-        lines.append("| " + " | ".join(_row(json.loads(path.read_text(encoding="utf-8")))) + " |")
+    lines += ["| " + " | ".join(_score_row(result)) + " |" for result in _read_results("score")]
     return "\n".join(lines) + "\n"
 
 
-def _row(result: dict[str, Any]) -> list[str]:
-    micro = result["score"]["micro"]
+def render_commands(_: str) -> str:
+    """The command of each row of the score table."""
+    return "".join(f"* {result['what']}: `{result['command']}`\n" for result in _read_results("score"))
+
+
+def render_zero_shot(_: str) -> str:
+    """Scores of the untrained base on data that its pre-training did not see."""
+    lines = ["| data | P | R | strict F1 [95 % interval] | command |", "|---|---|---|---|---|"]
+    for result in _read_results("zero-shot"):
+        micro, (low, high) = result["score"]["micro"], result["score"]["interval"]
+        scores = f"{micro['precision']:.3f} | {micro['recall']:.3f} | {micro['f1']:.3f} [{low:.3f}, {high:.3f}]"
+        lines.append(f"| {result['what']} | {scores} | `{result['command']}` |")
+    return "\n".join(lines) + "\n"
+
+
+_BLOCKS: dict[str, Callable[[str], str]] = {
+    "scores": render_scores,
+    "commands": render_commands,
+    "zero-shot": render_zero_shot,
+}
+
+
+def _read_results(kind: str) -> list[dict[str, Any]]:
+    paths = sorted((ROOT / "benchmarks" / "results").glob(f"{kind}-*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _score_row(result: dict[str, Any]) -> list[str]:
+    name = result["headline"]
     low, high = result["score"]["interval"]
+    baselines = result["baselines"]
+    others = {key: one for key, one in baselines.items() if key != _UNTRAINED}
+    best = max(others, key=lambda key: others[key]["headline"], default=None)
     return [
         result["what"],
-        f"{micro['precision']:.3f}",
-        f"{micro['recall']:.3f}",
-        f"{micro['f1']:.3f} [{low:.3f}, {high:.3f}]",
+        _FIGURES[name],
+        f"{_find(result['score'], name):.3f} [{low:.3f}, {high:.3f}]",
+        _describe_gain(baselines[_UNTRAINED]),
+        "–" if best is None else f"{best} {_describe_gain(others[best])}",
         f"{result['train_seconds'] / 60:.1f} min",
-        f"`{result['command']}`",
     ]
+
+
+def _describe_gain(baseline: dict[str, Any]) -> str:
+    low, high = baseline["difference"]
+    return f"{baseline['headline']:.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _find(score: dict[str, Any], figure: str) -> float:
+    value: Any = score
+    for key in figure.split("."):
+        value = value[key]
+    return float(value)
 
 
 def update(page: str) -> tuple[str, str]:
     """The page's text as it is and as it should be."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return text, _BLOCK.sub(lambda match: match[1] + render_scores(page) + match[2], text)
+    before = after = (ROOT / page).read_text(encoding="utf-8")
+    for name, render in _BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if pattern.search(after):
+            made = render(page)
+            after = pattern.sub(lambda match, made=made: match[1] + made + match[2], after)
+    return before, after
 
 
 def main() -> None:
