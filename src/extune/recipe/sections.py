@@ -81,7 +81,7 @@ class DataSection(Section):
     test: str | None = Field(None, description="file that is scored once, at the end")
     reader: ReaderName = Field(
         "auto",
-        description="bio: token-label columns; spans: JSONL with offsets; rows: named columns; else the tool that wrote the file",
+        description="bio: token-label columns; spans: JSONL with offsets; rows: named columns; else the tool that wrote it",
     )
     columns: ColumnsSection | None = Field(None, description="names of the columns, such as {text: query, answer: reply}")
     answer_format: ExtractionFormatName | None = Field(

@@ -1,7 +1,8 @@
 """Labelled files become examples.
 
 In: a path and how to read it. Out: examples, the wrong rows that were skipped, the encoding and notes. Which syntax a file has
-is decided here, what it means in `bio`, `spans` and `rows`, and for the formats of other tools in `exchange`. It knows nothing about prompts and models.
+is decided here, what it means in `bio`, `spans` and `rows`, and for the formats of other tools in `exchange`. It knows nothing
+about prompts and models.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The file formats of other tools, by name: what they are recognised by, how they are read, how they are written.
 
-In: a file and the name of a format, or examples. Out: rows, or a file. What can be lost on either way is counted in it. extune's own
-rows and token-label columns are read by `spans`, `rows` and `bio`; here they are written.
+In: a file and the name of a format, or examples. Out: rows, or a file. What can be lost on either way is counted in it.
+extune's own rows and token-label columns are read by `spans`, `rows` and `bio`; here they are written.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from extune.domain.task import ClassificationTask, ExtractionTask, Task
 
 EXTRACTION, CLASSIFICATION = "extraction", "classification"
 NO_GOLD = "an example without annotation reads as one with nothing to find"
+LEFT_OUT = "an example without annotation cannot be said and is left out"
 _KINDS: Mapping[type[Annotation], str] = {
     Extraction: EXTRACTION,
     Labels: CLASSIFICATION,

@@ -1,8 +1,8 @@
 """brat's standoff files: `NAME.txt` with the text and `NAME.ann` with lines such as `T1<tab>type 0 2<tab>黄芪`.
 
-In: one document, or examples. Out: an example whose id is the document's name, or a folder of documents. Offsets count code points
-of the text as it stands in the file, CR LF as two, a byte order mark as one. A mention over a line break is written in pieces, as
-brat does it, and read as one. Relations, events, attributes, normalizations and comments are counted and not read.
+In: one document, or examples. Out: an example whose id is the document's name, or a folder of documents. Offsets count code
+points of the text as it stands in the file, CR LF as two, a byte order mark as one. A mention over a line break is written in
+pieces, as brat does it, and read as one. Relations, events, attributes, normalizations and comments are counted and not read.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Brat:
         Args:
             path: of the text or of its annotations.
             codec: of the text.
-            task: its types are the allowed ones. For a task a discontinuous entity is an error; else it is left out and counted.
+            task: its types are the allowed ones. For a task a discontinuous entity is an error, else it is left out, counted.
 
         Raises:
             DataError: there is no text, or it cannot be decoded.

@@ -1,6 +1,7 @@
 """CLUENER's JSON lines: `{"text", "label": {"type": {"mention": [[start, last], ...]}}}`; `last` is inclusive.
 
-In: a row, or an example. Out: the text with its spans, or a row. Offsets count code points. It knows nothing about its ten types.
+In: a row, or an example. Out: the text with its spans, or a row. Offsets count code points. It knows nothing about its ten
+types.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CMeEE's JSON: `[{"text", "entities": [{"start_idx", "end_idx", "type", "entity"}]}]`; `end_idx` is inclusive.
 
-In: a row, or an example. Out: the text with its spans, or a row. Offsets count code points. Copies of the data with exclusive ends
-are in use; which of the two an entity has follows from the length of its string.
+In: a row, or an example. Out: the text with its spans, or a row. Offsets count code points. Copies of the data with exclusive
+ends are in use; which of the two an entity has follows from the length of its string.
 """
 
 from __future__ import annotations

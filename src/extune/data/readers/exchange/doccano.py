@@ -1,7 +1,8 @@
 """doccano's JSONL: `{"id", "text", "label": [[start, end, "type"], ...]}`, and `entities` with `relations` of newer versions.
 
-In: a row of an export, or an example. Out: the text with its spans or label names, or a row to import. Offsets count code points;
-versions before 1.0 counted UTF-16 units. A project that counts grapheme clusters exports those, which nothing in the file shows.
+In: a row of an export, or an example. Out: the text with its spans or label names, or a row to import. Offsets count code
+points; versions before 1.0 counted UTF-16 units. A project that counts grapheme clusters exports those, which nothing in the
+file shows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """In what unit the offsets of a file count, found by the strings that the file says stand there.
 
-In: a text and entities with foreign offsets. Out: the same entities with offsets in code points. Browsers count UTF-16 units, in
-which a character beyond U+FFFF (emoji, rare ideographs) is two, and may count CR LF as one; which a tool does depends on its
-version. It knows no format.
+In: a text and entities with foreign offsets. Out: the same entities with offsets in code points. Browsers count UTF-16 units,
+in which a character beyond U+FFFF (emoji, rare ideographs) is two, and may count CR LF as one; which a tool does depends on
+its version. It knows no format.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Prodigy's JSONL: `{"text", "spans": [{"start", "end", "label"}], "tokens": [...], "answer": "accept"}`.
 
-In: a row of `db-out`, or an example. Out: the text with its spans or label names, or a row for `db-in`. Offsets count code points,
-`end` is exclusive, `token_end` inclusive. Rows are written without tokens and hashes, which Prodigy adds.
+In: a row of `db-out`, or an example. Out: the text with its spans or label names, or a row for `db-in`. Offsets count code
+points, `end` is exclusive, `token_end` inclusive. Rows are written without tokens and hashes, which Prodigy adds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Prodigy(RowFormat):
         return "spans" not in row and ("options" in row or isinstance(row.get("label"), str))
 
     def read_row(self, row: Mapping[str, Any], reading: Reading, source: Source) -> Content | None:
-        """What was accepted. Rejected and ignored rows say no right answer and are left out; a row nobody answered has no gold."""
+        """What was accepted. Rejected and ignored rows say no right answer and are left out; an open row has no gold."""
         text, answer = text_of(row, "text", source), row.get("answer")
         if answer is not None and answer != "accept":
             reading.losses.add(f"a row with the answer {answer!r} is left out", source)

@@ -68,7 +68,7 @@ class TokenLabels:
         return example, [text[start:end] for start, end in tokens], labels
 
     def _tokenize(self, text: str, spans: Sequence[Span]) -> list[_Token]:
-        """Characters, or words, ideographs and symbols, cut where a span begins or ends; blanks are tokens only as characters."""
+        """Characters; or words, ideographs and symbols, cut where a span begins or ends, and no blanks."""
         if not self._of_words:
             return [(place, place + 1) for place in range(len(text))]
         borders = {border for span in spans for border in (span.start, span.end)}

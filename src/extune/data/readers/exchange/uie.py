@@ -1,7 +1,8 @@
-"""UIE's training rows: `{"content", "result_list": [{"text", "start", "end"}], "prompt": "type"}`, a row for each type of a text.
+"""UIE's training rows: `{"content", "result_list": [{"text", "start", "end"}], "prompt": "type"}`, one for each type.
 
-In: the rows of a file, or examples. Out: an example for the rows of one text, or rows. Offsets count code points. Neighbouring rows
-with one content are one example until a prompt comes again. Prompts for relations (`黄芪的功效`) are counted and left out.
+In: the rows of a file, or examples. Out: an example for the rows of one text, or rows. Offsets count code points. Neighbouring
+rows with one content are one example until a prompt comes again. Prompts for relations (`黄芪的功效`) are counted and left
+out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from extune.data.readers.base import Row, RowError
 from extune.data.readers.exchange.base import (
     EXTRACTION,
+    LEFT_OUT,
     Content,
     Entity,
     Export,
@@ -26,8 +28,6 @@ from extune.data.readers.exchange.base import (
 from extune.data.readers.tables import RawRow
 from extune.domain.example import Example, Source
 from extune.errors import DataError
-
-_NO_GOLD = "an example without annotation cannot be said and is left out"
 
 
 class Uie(RowFormat):
@@ -82,7 +82,7 @@ class Uie(RowFormat):
         for example in export.examples:
             export.lose_extras(example)
             if example.gold is None:
-                export.lose(_NO_GOLD, example)
+                export.lose(LEFT_OUT, example)
                 continue
             for name in types:
                 found = [
