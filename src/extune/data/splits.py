@@ -96,7 +96,15 @@ def _read_location(data: DataSection, location: Location, task: Task | None, spl
         )
         for file in files
     ]
-    return results[0] if files == (location.path,) else _merge(location.path, files, results)
+    result = results[0] if files == (location.path,) else _merge(location.path, files, results)
+    if not result.examples:
+        raise DataError(
+            f"none of {len(result.skipped)} documents can be read; {result.skipped[0].reason}",
+            where=str(location.path),
+            expected="at least one example",
+            fix="correct the documents",
+        )
+    return result
 
 
 def _build_shape(data: DataSection, location: Location, split: str | None) -> RowShape:
