@@ -105,13 +105,21 @@ _SHAPES = {
     ),
     "doccano's names of offsets": _lines(
         *(
-            {"id": one.id, "entities": [{"start_offset": e["start"], "end_offset": e["end"], "label": e["type"]} for e in _entities(one)]}
+            {
+                "id": one.id,
+                "entities": [{"start_offset": e["start"], "end_offset": e["end"], "label": e["type"]} for e in _entities(one)],
+            }
             for one in _GOLD
         )
     ),
     "CMeEE's inclusive ends": _lines(
         *(
-            {"id": one.id, "entities": [{"start_idx": e["start"], "end_idx": int(str(e["end"])) - 1, "type": e["type"]} for e in _entities(one)]}
+            {
+                "id": one.id,
+                "entities": [
+                    {"start_idx": e["start"], "end_idx": int(str(e["end"])) - 1, "type": e["type"]} for e in _entities(one)
+                ],
+            }
             for one in _GOLD
         )
     ),
