@@ -30,7 +30,7 @@ def test_what_is_lost_is_said_with_an_example(gold: Path, tmp_path: Path, capsys
     printed = capsys.readouterr().out
     assert f"lost: 1 times: a span inside or across another one is lost (first in {gold}:1: 药 '黄芪')" in printed
     assert "lost: 2 times: an id is lost" in printed
-    assert "wrote 2 examples" in printed
+    assert f"wrote {out} from 2 examples" in printed
     assert out.read_text(encoding="utf-8").split() == ["黄", "B-方", "芪", "I-方", "汤", "I-方", "无", "O", "恙", "O"]
 
 

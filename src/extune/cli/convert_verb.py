@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
 
+import click
 import typer
 
 from extune.cli.terminal import note, say
 from extune.recipe.sections import DataSection, ReaderName
 
 _WRITTEN = ("extune", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat", "bio", "bioes", "conll")
-_FROM = StrEnum("_FROM", {name: name for name in get_args(ReaderName)})
-_TO = StrEnum("_TO", {name: name for name in _WRITTEN})
+_READ = get_args(ReaderName)
+_SHOWN = 20
 
 
 def convert(
@@ -22,8 +22,10 @@ def convert(
         Path, typer.Argument(metavar="IN", help="A labelled file or folder, predictions of `extune predict`, or a run.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; a new folder for brat.")],
-    to: Annotated[_TO, typer.Option("--to", help="The format of OUT.")],
-    reader: Annotated[_FROM, typer.Option("--from", help="The format of IN, as data.reader in a recipe.")] = _FROM["auto"],
+    to: Annotated[str, typer.Option("--to", click_type=click.Choice(_WRITTEN), help="The format of OUT.")],
+    reader: Annotated[
+        str, typer.Option("--from", click_type=click.Choice(_READ), help="The format of IN, as data.reader in a recipe.")
+    ] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing where OUT cannot hold everything.")] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read, and list them.")
@@ -35,12 +37,18 @@ def convert(
     """Write labelled data, or the predictions of a run, in the file format of another tool."""
     from extune.stages.convert import convert as convert_file
 
-    data = DataSection(reader=reader.value, encoding=encoding, on_bad_row="skip" if skip_bad_rows else "error")
-    done = convert_file(source, out, data, to.value, scores=(split, engine), strict=strict)
+    on_bad_row = "skip" if skip_bad_rows else "error"
+    data = DataSection.model_validate({"reader": reader, "encoding": encoding, "on_bad_row": on_bad_row})
+    done = convert_file(source, out, data, to, scores=(split, engine), strict=strict)
     for sentence in done.notes:
         note(sentence)
-    for sentence in (*done.losses, *done.skipped):
+    for sentence in (*done.losses, *done.skipped[:_SHOWN]):
         say(f"lost: {sentence}")
-    say(f"wrote {done.examples} examples to {out}" + ("" if done.losses or done.skipped else "; nothing is lost"))
-    if to.value != "extune":
-        note(f"next: extune convert {shlex.quote(str(out))} BACK.jsonl --to extune reads it again")
+    if len(done.skipped) > _SHOWN:
+        say(f"lost: {len(done.skipped) - _SHOWN} more rows")
+    say(f"wrote {out} from {done.examples} examples" + ("" if done.losses or done.skipped else "; nothing is lost"))
+    written = shlex.quote(str(out))
+    if to == "extune":
+        note(f"next: extune check RECIPE data.train={written}")
+    else:
+        note(f"next: extune convert {written} BACK.jsonl --to extune reads it back")

@@ -150,7 +150,7 @@ def test_doccano_with_relations(tmp_path: Path) -> None:
     ]
 
 
-def test_doccano_before_its_first_version_counted_utf16(tmp_path: Path) -> None:
+def test_doccano_once_counted_utf16(tmp_path: Path) -> None:
     """Only offsets beyond the text show it."""
     text = "😀" * 6 + "黄芪"
     result = read(dump(tmp_path / "a.jsonl", {"text": text, "labels": [[12, 14, "药"]]}), "doccano")

@@ -1,7 +1,7 @@
 """doccano's JSONL: `{"id", "text", "label": [[start, end, "type"], ...]}`, and `entities` with `relations` of newer versions.
 
 In: a row of an export, or an example. Out: the text with its spans or label names, or a row to import. Offsets count code
-points; versions before 1.0 counted UTF-16 units. A project that counts grapheme clusters exports those, which nothing in the
+points; its first versions counted UTF-16 units. A project that counts grapheme clusters exports those, which nothing in the
 file shows.
 """
 
@@ -38,10 +38,10 @@ class Doccano(RowFormat):
     kinds = (EXTRACTION, CLASSIFICATION)
 
     def recognises(self, row: Mapping[str, Any]) -> bool:
-        """By triples, by its names of offsets, or by the lists that only it has."""
+        """By triples, by its names of offsets, or by the list that only it has."""
         if not isinstance(row.get("text"), str):
             return False
-        if "entities" in row and ("relations" in row or "Comments" in row):
+        if "entities" in row and "Comments" in row:
             return True
         return any(_is_span(member) for key in _LISTS if isinstance(row.get(key), list) for member in row[key])
 

@@ -104,7 +104,7 @@ class LabelStudio(RowFormat):
 
 
 def _annotations(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    values = next((row[key] for key in _TASKS if isinstance(row.get(key), list)), [])
+    values: list[Any] = next((row[key] for key in _TASKS if isinstance(row.get(key), list)), [])
     return [one for one in values if isinstance(one, dict) and not one.get("was_cancelled")]
 
 
