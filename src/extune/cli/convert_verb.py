@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal
 
-import click
 import typer
 
 from extune.cli.terminal import note, say
 from extune.recipe.sections import DataSection, ReaderName
 
-_WRITTEN = ("extune", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat", "bio", "bioes", "conll")
-_READ = get_args(ReaderName)
+WrittenName = Literal[
+    "extune", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat", "bio", "bioes", "conll"
+]
 _SHOWN = 20
 
 
@@ -22,10 +22,8 @@ def convert(
         Path, typer.Argument(metavar="IN", help="A labelled file or folder, predictions of `extune predict`, or a run.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; a new folder for brat.")],
-    to: Annotated[str, typer.Option("--to", click_type=click.Choice(_WRITTEN), help="The format of OUT.")],
-    reader: Annotated[
-        str, typer.Option("--from", click_type=click.Choice(_READ), help="The format of IN, as data.reader in a recipe.")
-    ] = "auto",
+    to: Annotated[WrittenName, typer.Option("--to", help="The format of OUT.")],
+    reader: Annotated[ReaderName, typer.Option("--from", help="The format of IN, as data.reader in a recipe.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing where OUT cannot hold everything.")] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read, and list them.")
@@ -37,8 +35,7 @@ def convert(
     """Write labelled data, or the predictions of a run, in the file format of another tool."""
     from extune.stages.convert import convert as convert_file
 
-    on_bad_row = "skip" if skip_bad_rows else "error"
-    data = DataSection.model_validate({"reader": reader, "encoding": encoding, "on_bad_row": on_bad_row})
+    data = DataSection(reader=reader, encoding=encoding, on_bad_row="skip" if skip_bad_rows else "error")
     done = convert_file(source, out, data, to, scores=(split, engine), strict=strict)
     for sentence in done.notes:
         note(sentence)

@@ -138,7 +138,7 @@ def test_a_label_studio_prediction_keeps_its_confidence() -> None:
 def test_every_reader_has_a_writer_and_a_name_in_the_recipe() -> None:
     from typing import get_args
 
-    from extune.cli.convert_verb import _WRITTEN
+    from extune.cli.convert_verb import WrittenName
     from extune.recipe.sections import ReaderName
 
     assert set(FOREIGN) <= set(WRITTEN)
