@@ -17,9 +17,9 @@ from extune.data.predictions.answers import read_text_answers
 from extune.data.predictions.objects import count_relations, name_shape, read_object, unreadable, unwrap
 from extune.data.predictions.pairing import pair_rows
 from extune.data.predictions.rows import AnswerRow, Piece, ground
-from extune.data.readers import bio, read_examples
+from extune.data.readers import RowShape, bio, choose_reader, read_examples
 from extune.data.readers.base import RowError, numbered_lines
-from extune.data.readers.exchange import recognise
+from extune.data.readers.exchange import FOREIGN
 from extune.data.readers.tables import find_encoding
 from extune.data.splits import read_file
 from extune.data.writers import read_predictions
@@ -98,7 +98,7 @@ def read_any_gold(path: Path, names: Sequence[str] | None) -> tuple[tuple[Exampl
         DataError: a row cannot be read whole: gold is never guessed. A mention that is not in its text stays, as ungrounded.
     """
     task = None if names is None else ExtractionTask(types=dict.fromkeys(names, ""))
-    if path.is_dir() or recognise(path, find_encoding(path)) is not None:
+    if path.is_dir() or choose_reader("auto", path, find_encoding(path), task, RowShape()) in FOREIGN:
         result = read_file(DataSection(), path, task)
         return result.examples, result.notes
     values = _load_values(read_text(path).removeprefix("\ufeff"))

@@ -23,6 +23,7 @@ from extune.data.readers.exchange.token_labels import TokenLabels
 from extune.data.readers.exchange.uie import Uie
 from extune.data.readers.tables import BINARY, iter_raw_rows
 from extune.domain.task import Task
+from extune.errors import DataError
 
 __all__ = ["FOREIGN", "WRITTEN", "Export", "Imported", "is_brat", "kind_of", "recognise"]
 
@@ -78,10 +79,12 @@ def recognise(path: Path, codec: str) -> str | None:
         return _BRAT.name
     if codec == BINARY:
         return None
-    for raw in islice(iter_raw_rows(path, codec), _LOOKED_AT):
-        if isinstance(raw, RowError):
-            continue
-        found = next((one.name for one in _ROW_FORMATS if one.recognises(raw.values)), None)
-        if found is not None:
-            return found
+    try:
+        for raw in islice(iter_raw_rows(path, codec), _LOOKED_AT):
+            shown = () if isinstance(raw, RowError) else (one.name for one in _ROW_FORMATS if one.recognises(raw.values))
+            found = next(iter(shown), None)
+            if found is not None:
+                return found
+    except DataError:
+        return None  # broken JSON shows nothing; whoever reads it says where it is broken
     return None
