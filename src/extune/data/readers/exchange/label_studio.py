@@ -52,7 +52,8 @@ class LabelStudio(RowFormat):
 
     def shows_classes(self, row: Mapping[str, Any]) -> bool:
         """By choices about the whole text where no region is labelled."""
-        types = {item.get("type") for one in _annotations(row) for item in one.get("result", []) if isinstance(item, dict)}
+        results = [one["result"] for one in _annotations(row) if isinstance(one.get("result"), list)]
+        types = [item.get("type") for result in results for item in result if isinstance(item, dict)]
         return _CHOICES in types and _LABELS not in types
 
     def id_of(self, row: Mapping[str, Any]) -> object:
