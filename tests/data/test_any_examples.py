@@ -20,6 +20,8 @@ from extune.errors import DataError
         ("a.csv", "text\n黄芪\n", False),
         ("a.json", '[{"text": "黄芪", "entities": [{"start": 0, "end": 2, "type": "中药"}]}]', True),
         ("a.json", '[{"text": "黄芪", "output": "x"}]', False),
+        ("a.json", '[{"text": "黄芪", "entities": [{"start_idx": 0, "end_idx": 1, "type": "中药", "entity": "黄芪"}]}]', True),
+        ("a.jsonl", '{"text": "黄芪", "label": [[0, 2, "中药"]]}', True),
     ],
 )
 def test_labelled_or_not(tmp_path: Path, name: str, content: str, labelled: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from extune.data.predictions import read_any_gold, read_any_predictions
+from extune.data.readers.exchange import WRITTEN, Export
 from extune.domain.annotation import Extraction, Mention, Span
 from extune.domain.example import Example
 from extune.domain.prediction import ProblemKind
@@ -39,6 +40,14 @@ def _by_type(example: Example) -> dict[str, list[dict[str, object]]]:
 
 def _strings(example: Example) -> dict[str, list[object]]:
     return {name: [one["text"] for one in group] for name, group in _by_type(example).items()}
+
+
+def _places(example: Example) -> dict[str, dict[str, list[list[int]]]]:
+    label: dict[str, dict[str, list[list[int]]]] = {}
+    for one in _entities(example):
+        places = label.setdefault(str(one["type"]), {}).setdefault(str(one["text"]), [])
+        places.append([int(str(one["start"])), int(str(one["end"])) - 1])
+    return label
 
 
 def _langextract(example: Example, place: bool) -> dict[str, object]:
@@ -94,6 +103,27 @@ _SHAPES = {
     "triples by text": _lines(
         *({"text": one.text, "label": [[e["start"], e["end"], e["type"]] for e in _entities(one)]} for one in reversed(_GOLD))
     ),
+    "doccano's names of offsets": _lines(
+        *(
+            {
+                "id": one.id,
+                "entities": [{"start_offset": e["start"], "end_offset": e["end"], "label": e["type"]} for e in _entities(one)],
+            }
+            for one in _GOLD
+        )
+    ),
+    "CMeEE's inclusive ends": _lines(
+        *(
+            {
+                "id": one.id,
+                "entities": [
+                    {"start_idx": e["start"], "end_idx": int(str(e["end"])) - 1, "type": e["type"]} for e in _entities(one)
+                ],
+            }
+            for one in _GOLD
+        )
+    ),
+    "CLUENER's places by type": _lines(*({"id": one.id, "label": _places(one)} for one in _GOLD)),
     "strings by type": _lines(*({"id": one.id, "entities": _strings(one)} for one in _GOLD)),
     "strings by type, bare, in order": _lines(*(_strings(one) for one in _GOLD)),
     "strings by type, beside the text": _lines(*({"text": one.text, **_strings(one)} for one in reversed(_GOLD))),
@@ -121,6 +151,8 @@ def test_gold_written_in_any_shape_comes_back(tmp_path: Path, shape: str) -> Non
     assert [one.example_id for one in found.predictions] == [one.id for one in _GOLD]
     assert [one.annotation for one in found.predictions] == [one.gold for one in _GOLD]
     assert not any(one.problems for one in found.predictions)
+    if shape.startswith("CLUENER"):
+        return  # strings by type, with places
     named = ("strings by type", "UIE", "LangExtract", "columns", "LLaMA-Factory")
     assert next((name for name in named if shape.startswith(name)), "spans") in found.notes[0]
 
@@ -148,6 +180,29 @@ def test_what_cannot_be_used_is_a_problem_of_its_example(tmp_path: Path) -> None
         "g-2": Counter({ProblemKind.DUPLICATE: 1}),
         "g-3": Counter({ProblemKind.UNKNOWN_TYPE: 1, ProblemKind.UNPARSEABLE: 1}),
     }
+
+
+def test_mentions_that_a_tool_says_are_not_in_the_text_stay_so(tmp_path: Path) -> None:
+    """Searching them would turn what the tool itself calls wrong into a hit."""
+    lacking = [{"type": "药", "text": "人参"}, {"type": "药", "text": "黄芪"}, {"type": "方", "text": "汤"}, {"type": "药"}]
+    rows = [{"id": one.id, "entities": _entities(one), "ungrounded": lacking if one is _A else []} for one in _GOLD]
+    found = read_any_predictions(_write(tmp_path, _lines(*rows)), _GOLD, _TYPES)
+    assert isinstance(_A.gold, Extraction)
+    assert found.predictions[0].annotation == Extraction(_A.gold.spans, (Mention("药", "人参"), Mention("药", "黄芪")))
+    assert Counter(problem.kind for problem in found.predictions[0].problems) == {
+        ProblemKind.UNGROUNDED: 2, ProblemKind.UNKNOWN_TYPE: 1, ProblemKind.UNPARSEABLE: 1,
+    }  # fmt: skip
+    assert [one.annotation for one in found.predictions[1:]] == [one.gold for one in _GOLD[1:]]
+
+
+def test_gold_may_be_a_file_of_another_tool(tmp_path: Path) -> None:
+    for name, out in (("cluener", "a.json"), ("label-studio", "b.json"), ("doccano", "c.jsonl"), ("brat", "d")):
+        for path, content in WRITTEN[name].render(tmp_path / out, Export(_GOLD)).items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="\n")
+        examples, notes = read_any_gold(tmp_path / out, _TYPES)
+        assert [(one.id, one.text, one.gold) for one in examples] == [(one.id, one.text, one.gold) for one in _GOLD]
+        assert any(f"read as {name}" in note for note in notes)
 
 
 def test_a_torn_row_answers_the_example_that_is_left(tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_evaluate_writes_reports_that_report_writes_again(trained_run: Path, tmp
     files = extune("evaluate", "--pred", folder / "predictions.jsonl", "--gold", folder / "gold.jsonl", "--types", "中药,症状")
     assert files.code == 0
     assert files.out.splitlines()[-1] == done.out.splitlines()[-2]
+    shutil.copytree(folder, RunDir(run).scores("test", "base"))  # as `evaluate --base` leaves it
+    assert extune("report", run).code == 0
+    baselines = json.loads((folder / "report.json").read_text(encoding="utf-8"))["baselines"]
+    assert baselines == {"untrained base": report["score"], **report["baselines"]}
+    converted = extune("convert", run, tmp_path / "tasks.json", "--to", "label-studio")
+    assert converted.code == 0
+    tasks = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
+    assert [len(task["predictions"]) for task in tasks] == [1] * 4
+    assert {task["predictions"][0]["model_version"] for task in tasks} == {"scored"}
 
 
 def test_gold_as_predictions_scores_one(recipe_file: Path, tmp_path: Path, extune: Extune) -> None:

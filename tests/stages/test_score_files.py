@@ -13,7 +13,10 @@ from extune.domain.annotation import Extraction
 from extune.evaluation.baselines import Gazetteer
 from extune.evaluation.metrics import ExtractionScore
 from extune.files import hash_file
+from extune.recipe.sections import DataSection
+from extune.runs.manifest import hash_data
 from extune.stages.compare import compare
+from extune.stages.convert import convert
 from extune.stages.score_files import score_files
 
 _TYPES = ["药", "症"]
@@ -65,6 +68,19 @@ def test_two_tools_are_compared_by_their_folders(files: tuple[Path, Path, Path],
     (comparison,) = compare([tmp_path / "one", tmp_path / "two"], resamples=200).comparisons
     assert (comparison.fixed, comparison.broken) == (("gold-1", "gold-2"), ())
     assert comparison.differences["all"].second == 1
+
+
+def test_a_folder_of_documents_is_gold_too(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """brat's folder says what the file says, and its report names the hash of all of it."""
+    gold, _, train = files
+    convert(gold, tmp_path / "docs", DataSection(), "brat")
+    found = score_files(gold, tmp_path / "docs", _TYPES, train=train, out=tmp_path / "out")
+    score = found.assessment.score
+    assert score.figures()[score.headline] == 1
+    assert list(found.assessment.baselines) == ["nothing", "majority type", "gazetteer"]
+    assert "1 of the scored texts are also in train; F1 without them 1.0000" in found.notes
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["meta"]["test_set_hash"] == hash_data(tmp_path / "docs")
 
 
 def test_the_command_says_how_the_files_were_read(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import extune
-from extune.cli import base_verbs, check_verb, compare_verb, recipe_verbs, run_verbs, variant_verbs
+from extune.cli import base_verbs, check_verb, compare_verb, convert_verb, recipe_verbs, run_verbs, variant_verbs
 from extune.cli.terminal import note, print_error, say, use_utf8
 from extune.errors import ExtuneError
 
@@ -34,6 +34,7 @@ app.command("predict")(run_verbs.predict)
 app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)
 app.command("compare")(compare_verb.compare)
+app.command("convert")(convert_verb.convert)
 app.command("merge")(variant_verbs.merge)
 app.command("import-base")(base_verbs.import_base)
 app.add_typer(recipe_verbs.recipes, name="recipe")

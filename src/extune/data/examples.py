@@ -7,6 +7,7 @@ from pathlib import Path
 
 from extune.data.readers import read_examples as read_labelled
 from extune.data.readers.base import RowError
+from extune.data.readers.exchange import recognise
 from extune.data.readers.own_rows import ANSWER_KEYS
 from extune.data.readers.tables import SUFFIXES, find_encoding, iter_raw_rows
 from extune.data.readers.unlabelled import iter_unlabelled
@@ -19,8 +20,8 @@ def read_examples(path: Path | str, task: Task | None = None) -> Iterator[Exampl
 
     Args:
         path: BIO columns, or rows of named columns.
-        task: reads the gold that it asks for. None: the annotation of extune's own rows where the first row has one, else no
-            gold.
+        task: reads the gold that it asks for. None: the annotation of extune's own rows where the first row has one, or of
+            another tool's file; else no gold.
 
     Raises:
         DataError: the file is missing, empty or not text, or has a wrong row.
@@ -31,6 +32,9 @@ def read_examples(path: Path | str, task: Task | None = None) -> Iterator[Exampl
 
 
 def _is_labelled(path: Path) -> bool:
-    """Whether the first row has an annotation; a wrong row is left to the reader of labelled files, which names it."""
-    first = next(iter_raw_rows(path, find_encoding(path)), None)
+    """Whether the first row has an annotation, or another tool wrote it; a wrong one is left to the reader that names it."""
+    codec = find_encoding(path)
+    if recognise(path, codec) is not None:
+        return True
+    first = next(iter_raw_rows(path, codec), None)
     return first is None or isinstance(first, RowError) or not first.values.keys().isdisjoint(ANSWER_KEYS.values())

@@ -14,6 +14,7 @@ from extune.data.partition import assign_parts
 from extune.data.readers import ReadResult, RowShape, SkippedRow, read_examples
 from extune.data.readers.folders import list_data_files, list_other_files
 from extune.data.readers.locations import Location, locate
+from extune.data.readers.tally import Tally
 from extune.domain.example import Example
 from extune.domain.task import Task
 from extune.errors import DataError, RecipeError
@@ -21,6 +22,7 @@ from extune.recipe.sections import DataSection, SplitSection
 
 SplitName = Literal["train", "dev", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+_SHOWN_FILES = 10
 
 
 def name_split(data: DataSection, split: str) -> str | None:
@@ -57,7 +59,7 @@ def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
             fix=f"data.{split}=FILE" if split == "train" else f"data.{split}=FILE, or data.split.{split}=0.1",
         )
     taken_from_train = is_part(data, split)
-    result = _read_location(data, locate(value), task, "train" if taken_from_train else split)
+    result = _require_gold(_read_location(data, locate(value), task, "train" if taken_from_train else split), data.on_bad_row)
     if taken_from_train and data.split is not None:
         result = _keep_part(result, data.split, split, value)
     if split == "train" and data.train_limit is not None:
@@ -65,8 +67,8 @@ def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
     return result
 
 
-def read_file(data: DataSection, path: Path, task: Task) -> ReadResult:
-    """Read any file or folder of labelled examples with the settings of a recipe.
+def read_file(data: DataSection, path: Path, task: Task | None) -> ReadResult:
+    """Read any file or folder of labelled examples with the settings of a recipe; without a task as it is.
 
     Raises:
         DataError: the file is missing, holds no example or has a wrong row.
@@ -79,7 +81,7 @@ def is_part(data: DataSection, split: str) -> bool:
     return data.split is not None and (split == "train" or (split in SPLITS and getattr(data.split, split) is not None))
 
 
-def _read_location(data: DataSection, location: Location, task: Task, split: str | None) -> ReadResult:
+def _read_location(data: DataSection, location: Location, task: Task | None, split: str | None) -> ReadResult:
     shape = _build_shape(data, location, split)
     files = list_data_files(location.path, split)
     results = [
@@ -94,7 +96,15 @@ def _read_location(data: DataSection, location: Location, task: Task, split: str
         )
         for file in files
     ]
-    return results[0] if files == (location.path,) else _merge(location.path, files, results)
+    result = results[0] if files == (location.path,) else _merge(location.path, files, results)
+    if not result.examples:
+        raise DataError(
+            f"none of {len(result.skipped)} documents can be read; {result.skipped[0].reason}",
+            where=str(location.path),
+            expected="at least one example",
+            fix="correct the documents",
+        )
+    return result
 
 
 def _build_shape(data: DataSection, location: Location, split: str | None) -> RowShape:
@@ -108,14 +118,19 @@ def _build_shape(data: DataSection, location: Location, split: str | None) -> Ro
 
 
 def _merge(folder: Path, files: Sequence[Path], results: Sequence[ReadResult]) -> ReadResult:
-    """One result of the files of a folder; ids of files in sub-folders begin with the sub-folder's name."""
+    """One result of the files of a folder; ids of files in sub-folders begin with the sub-folder's name.
+
+    What several files say alike, or lose, is one note: a data set may have a file for each example.
+    """
     examples: dict[str, Example] = {}
     skipped: list[SkippedRow] = []
-    notes = [f"read {', '.join(str(file.relative_to(folder)) for file in files)}"]
+    read = ", ".join(str(file.relative_to(folder)) for file in files[:_SHOWN_FILES])
+    notes = [f"read {read}" + (f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else "")]
     others = list_other_files(folder)
     if others:
         notes.append(f"{len(others)} other file(s) not read, the first is {others[0].relative_to(folder)}")
     groups: dict[str, str] = {}
+    losses, notes_of = Tally(), dict[tuple[str, ...], list[str]]()
     for file, result in zip(files, results, strict=True):
         name = file.relative_to(folder)
         prefix = "" if name.parent == Path() else f"{name.parent.as_posix()}/"
@@ -131,9 +146,40 @@ def _merge(folder: Path, files: Sequence[Path], results: Sequence[ReadResult]) -
             examples[moved.id] = moved
         groups.update((prefix + example_id, group) for example_id, group in result.groups.items())
         skipped += [replace(row, reason=f"in {name}: {row.reason}") for row in result.skipped]
-        notes += [f"{name}: {note}" for note in result.notes]
+        losses.merge(result.losses)
+        own = tuple(note for note in result.notes if note not in result.losses.notes())
+        notes_of.setdefault(own, []).append(str(name))
+    for several, names in notes_of.items():
+        shown = names[0] if len(names) == 1 else f"{len(names)} files, the first is {names[0]}"
+        notes += [f"{shown}: {note}" for note in several]
+    notes += losses.notes()
     encodings = ", ".join(sorted({result.encoding for result in results}))
-    return ReadResult(tuple(examples.values()), tuple(skipped), encodings, tuple(notes), groups)
+    return ReadResult(tuple(examples.values()), tuple(skipped), encodings, tuple(notes), groups, losses)
+
+
+def _require_gold(result: ReadResult, on_bad_row: str) -> ReadResult:
+    """The examples that somebody has annotated; one without gold, as annotation tools export it, is a wrong row.
+
+    Raises:
+        DataError: there is one, and wrong rows are errors; or there is nothing else.
+    """
+    lacking = [example for example in result.examples if example.gold is None]
+    if not lacking:
+        return result
+    first = lacking[0]
+    kept = tuple(example for example in result.examples if example.gold is not None)
+    if on_bad_row != "skip" or not kept:
+        raise DataError(
+            f"example {first.id!r} is not annotated" + (f", nor are {len(lacking) - 1} others" if len(lacking) > 1 else ""),
+            where=str(first.source or first.id),
+            expected="an annotation of every example; an empty one says that there is nothing to find",
+            fix="annotate it, or data.on_bad_row=skip leaves such examples out and counts them",
+        )
+    skipped = [
+        SkippedRow(example.source.line if example.source else 0, f"example {example.id!r} is not annotated", "no-gold")
+        for example in lacking
+    ]
+    return replace(result, examples=kept, skipped=(*result.skipped, *skipped))
 
 
 def _keep_part(result: ReadResult, split: SplitSection, part: str, value: str) -> ReadResult:

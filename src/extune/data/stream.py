@@ -61,7 +61,7 @@ def open_stream(data: DataSection, split: str, task: Task) -> RowStream:
     reader = choose_reader(data.reader, path, codec, task, find_shape(data, split))
     if is_part(data, split):
         return replace(whole, not_lines="parts of one file (data.split) are not rewritten")
-    if not isinstance(task, ExtractionTask) or reader == "rows":  # spans and bio are of extractions
+    if not isinstance(task, ExtractionTask) or reader not in ("spans", "bio"):
         return replace(whole, not_lines=f"files of the reader {reader!r} are not rewritten")
     lines = partial(iter_lines, path, codec)
     if reader == "spans":

@@ -13,6 +13,7 @@ from extune.recipe.section import Section
 
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
+ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
 METRICS: Mapping[str, tuple[MetricName, ...]] = {
     "extraction": ("f1", "loss"),
@@ -78,8 +79,9 @@ class DataSection(Section):
     train: str | None = Field(None, description="file of training examples")
     dev: str | None = Field(None, description="file for choosing the best checkpoint")
     test: str | None = Field(None, description="file that is scored once, at the end")
-    reader: Literal["auto", "bio", "spans", "rows"] = Field(
-        "auto", description="bio: token-label columns; spans: JSONL with offsets; rows: named columns in any other shape"
+    reader: ReaderName = Field(
+        "auto",
+        description="bio: token-label columns; spans: JSONL with offsets; rows: named columns; else the tool that wrote it",
     )
     columns: ColumnsSection | None = Field(None, description="names of the columns, such as {text: query, answer: reply}")
     answer_format: ExtractionFormatName | None = Field(

@@ -29,6 +29,7 @@ from extune.predicting.predictor import Predictor
 from extune.reporting.reports import write_score_seed_report
 from extune.reporting.scores_folder import write_scores_folder
 from extune.reporting.training_set import read_training_set
+from extune.reporting.untrained import BASE_ENGINE, score_untrained
 from extune.runs.manifest import hash_data, now
 from extune.runs.run_dir import RunDir
 from extune.tokens.lengths import LengthReport
@@ -122,7 +123,7 @@ def evaluate(
     """
     folder = run if isinstance(run, RunDir) else RunDir(Path(run))
     name = _split_name(split)
-    place = engine if base is None else "base"
+    place = engine if base is None else BASE_ENGINE
     runs = folder.seed_runs() or (folder,)
     scored, folders, assessments = [], [], []
     training: tuple[TrainingReference | None, str] | None = None
@@ -132,7 +133,8 @@ def evaluate(
         result = score_examples(predictor, examples, progress)
         training = training or read_training_set(one)  # late, so that a damaged run is told at once
         meta = describe_score(one.path.name, name, place, file, result) | {"training_set": training[1]}
-        assessments.append(write_scores(one.scores(name, place), result, meta, reference=training[0]))
+        untrained = score_untrained(one.scores(name, BASE_ENGINE), result.task, examples) if base is None else {}
+        assessments.append(write_scores(one.scores(name, place), result, meta, untrained, training[0]))
         scored.append(result)
         folders.append(one.scores(name, place))
     if len(scored) > 1:

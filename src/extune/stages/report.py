@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from extune.evaluation.scoring import score_predictions
 from extune.reporting.reports import write_score_report, write_score_seed_report
 from extune.reporting.scores_folder import read_meta, read_scores_folder
 from extune.reporting.training_set import read_training_set
+from extune.reporting.untrained import BASE_ENGINE, score_untrained
 from extune.runs.run_dir import RunDir
 
 
@@ -37,11 +39,14 @@ def report(run: RunDir | Path | str, split: str = "test", engine: str = "transfo
 def _write_again(run: RunDir, folder: Path) -> Score:
     scores = read_scores_folder(folder)
     task = run.contract().task
+    split, engine = folder.parent.name, folder.name
+    untrained = {} if engine == BASE_ENGINE else score_untrained(run.scores(split, BASE_ENGINE), task, scores.examples)
     reference, training_set = read_training_set(run)
     score = score_predictions(task, scores.examples, scores.predictions, loss=_find_loss(scores.report))
+    assessment = assess(score, task, scores.examples, scores.predictions, reference)
     write_score_report(
         folder,
-        assessment=assess(score, task, scores.examples, scores.predictions, reference),
+        assessment=replace(assessment, baselines={**untrained, **assessment.baselines}),
         meta={**scores.meta, "training_set": training_set},
         documents=list(zip(scores.examples, scores.predictions, strict=True)),
     )

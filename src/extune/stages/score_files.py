@@ -18,7 +18,7 @@ from extune.evaluation.scoring import score_predictions
 from extune.evaluation.training_reference import TrainingReference
 from extune.files import hash_file
 from extune.reporting.scores_folder import write_scores_folder
-from extune.runs.manifest import now
+from extune.runs.manifest import hash_data, now
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def score_files(
             "split": gold.stem,
             "engine": "file",
             "file": str(gold),
-            "test_set_hash": hash_file(gold),
+            "test_set_hash": hash_data(gold),
             "predictions": str(predictions),
             "predictions_hash": hash_file(predictions),
             "training_set": None if train is None else str(train),

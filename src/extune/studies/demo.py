@@ -19,6 +19,7 @@ from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
+from extune.reporting.untrained import BASE_ENGINE, score_untrained
 from extune.runs.run_dir import RunDir, read_json
 from extune.stages.evaluate import describe_score, score_examples, write_scores
 from extune.stages.train import train
@@ -66,20 +67,22 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     recipe = load_recipe(RECIPE)
     run = train(recipe, out, resume=True, console=console)
     examples = read_split(recipe.data, "test", recipe.task).examples
-    untrained = _require_spans(score_examples(open_untrained(recipe, recipe.base.model), examples).score)
+    file = find_split(recipe.data, "test") or Path()
+    reference = TrainingReference.fit(read_split(recipe.data, "train", recipe.task).examples)
+    untrained = score_examples(open_untrained(recipe, recipe.base.model), examples)
+    place = run.scores("test", BASE_ENGINE)  # where `extune report` finds it again
+    write_scores(place, untrained, describe_score(run.path.name, "test", BASE_ENGINE, file, untrained), reference=reference)
     predictor = load_predictor(run.path)
     types = predictor.encoder.task.names
-    reference = TrainingReference.fit(read_split(recipe.data, "train", recipe.task).examples)
     scored = score_examples(predictor, examples)
     folder = run.scores("test", _ENGINE)
-    file = find_split(recipe.data, "test") or Path()
     meta = describe_score(run.path.name, "test", _ENGINE, file, scored)
-    assessment = write_scores(folder, scored, meta, {"untrained base": untrained}, reference)
+    assessment = write_scores(folder, scored, meta, score_untrained(place, scored.task, examples), reference)
     training = read_json(run.manifest_file)["training"]
     return DemoResult(
         run=run,
         dev_f1=training["best_score"],
-        untrained=untrained,
+        untrained=_require_spans(untrained.score),
         gazetteer=_require_spans(assessment.baselines[GAZETTEER]),
         trained=_require_spans(scored.score),
         shown=tuple(

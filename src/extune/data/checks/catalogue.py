@@ -108,5 +108,5 @@ _TOKENS = {
 
 KINDS: dict[str, Kind] = {**_ROWS, **_ANNOTATIONS, **_TEXTS, **_BALANCE, **_TOKENS}
 
-ROW_CODES = frozenset(_ROWS) - {"unreadable-file", "no-examples", "no-gold", "blank-text"}
+ROW_CODES = frozenset(_ROWS) - {"unreadable-file", "no-examples", "blank-text"}
 """What `data.on_bad_row: skip` leaves out and counts: then these are warnings."""

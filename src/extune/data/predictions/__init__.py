@@ -17,8 +17,11 @@ from extune.data.predictions.answers import read_text_answers
 from extune.data.predictions.objects import count_relations, name_shape, read_object, unreadable, unwrap
 from extune.data.predictions.pairing import pair_rows
 from extune.data.predictions.rows import AnswerRow, Piece, ground
-from extune.data.readers import bio, read_examples
+from extune.data.readers import RowShape, bio, choose_reader, read_examples
 from extune.data.readers.base import RowError, numbered_lines
+from extune.data.readers.exchange import FOREIGN
+from extune.data.readers.tables import find_encoding
+from extune.data.splits import read_file
 from extune.data.writers import read_predictions
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example, Source
@@ -27,6 +30,7 @@ from extune.domain.task import ExtractionTask
 from extune.errors import DataError
 from extune.files import read_text
 from extune.prompts.formats.base import make_problem
+from extune.recipe.sections import DataSection
 
 __all__ = ["ForeignPredictions", "read_any_gold", "read_any_predictions"]
 
@@ -87,15 +91,18 @@ def read_any_gold(path: Path, names: Sequence[str] | None) -> tuple[tuple[Exampl
     """Gold examples in any of the shapes that say their text, and notes.
 
     Args:
-        path: as in `read_any_predictions`.
+        path: as in `read_any_predictions`, or a file or folder of another tool (`data.readers.exchange`).
         names: allowed types; None allows all.
 
     Raises:
         DataError: a row cannot be read whole: gold is never guessed. A mention that is not in its text stays, as ungrounded.
     """
+    task = None if names is None else ExtractionTask(types=dict.fromkeys(names, ""))
+    if path.is_dir() or choose_reader("auto", path, find_encoding(path), task, RowShape()) in FOREIGN:
+        result = read_file(DataSection(), path, task)
+        return result.examples, result.notes
     values = _load_values(read_text(path).removeprefix("\ufeff"))
     if values is None or _is_extunes_own(values):
-        task = None if names is None else ExtractionTask(types=dict.fromkeys(names, ""))
         result = read_examples(path, task=task)
         return result.examples, result.notes
     examples = []

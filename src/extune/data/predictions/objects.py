@@ -2,8 +2,9 @@
 
 In: a JSON value per row. Out: `AnswerRow`. Five shapes, told apart by their keys:
 
-* spans: `{"text", "entities": [{"start", "end", "type"}]}`; `spans`, `label`, `labels`, `prediction`, `output` and `result` are
-  read like `entities`, `label` like `type`; an entity may be a list `[start, end, type]` (doccano).
+* spans: `{"text", "entities": [{"start", "end", "type"}], "ungrounded": [{"type", "text"}]}`; `spans`, `label`, `labels`,
+  `prediction`, `output` and `result` are read like `entities`, `label` like `type`; an entity may be `[start, end, type]`
+  (doccano), and by type `{"mention": [[start, last]]}` (CLUENER).
 * strings by type: `{"entities": {"药": ["黄芪"]}}`, or the types directly beside `id` and `text`.
 * UIE: the same with objects `{"text", "start", "end"}`; the list of one object around a row is taken off, `relations` are not
   read but counted.
@@ -18,12 +19,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from extune.data.predictions.rows import AnswerRow, Piece, make_piece, split_pieces
+from extune.domain.annotation import Mention
 from extune.domain.prediction import Problem, ProblemKind
 from extune.prompts.formats.base import make_problem
 
 CONTAINERS = ("entities", "spans", "label", "labels", "prediction", "output", "result")
 _TEXTS = ("text", "content", "sentence")
 _IDS = ("id", "document_id")
+_UNGROUNDED = "ungrounded"
 
 
 def unwrap(value: object) -> object:
@@ -55,17 +58,31 @@ def read_object(line: int, value: object) -> AnswerRow:
     else:
         found = read_answer(_answer_of(row))
     pieces, problems = split_pieces(found)
-    return AnswerRow(line, _id_of(row), _text_of(row), pieces, problems)
+    lacking, unread = _read_ungrounded(row.get(_UNGROUNDED))
+    return AnswerRow(line, _id_of(row), _text_of(row), pieces, (*problems, *unread), ungrounded=lacking)
 
 
 def read_answer(answer: object) -> list[Piece | Problem]:
     """Read spans in a list, or strings or objects by type."""
     if isinstance(answer, Mapping):
-        groups = [(name, members if isinstance(members, list) else [members]) for name, members in answer.items()]
+        groups = [(name, _members_of(members)) for name, members in answer.items()]
         return [make_piece(member, name) for name, members in groups for member in members if member is not None]
     if isinstance(answer, list):
         return [make_piece(member) for member in answer]
     return [] if answer is None else [make_problem(ProblemKind.UNPARSEABLE, str(answer))]
+
+
+def _members_of(members: object) -> list[Any]:
+    """The mentions of one type: a list, a single one, or CLUENER's `{"mention": [[start, last], ...]}`."""
+    if isinstance(members, Mapping) and members and all(_are_places(places) for places in members.values()):
+        return [{"text": text, "start": start, "end": last + 1} for text, places in members.items() for start, last in places]
+    return members if isinstance(members, list) else [members]
+
+
+def _are_places(places: object) -> bool:
+    return isinstance(places, list) and all(
+        isinstance(place, list) and [type(part) for part in place] == [int, int] for place in places
+    )
 
 
 def count_relations(value: object) -> int:
@@ -87,7 +104,16 @@ def _answer_of(row: Mapping[str, Any]) -> object:
     for key in CONTAINERS:
         if key in row:
             return row[key]
-    return {key: value for key, value in row.items() if key not in (*_IDS, *_TEXTS)}
+    return {key: value for key, value in row.items() if key not in (*_IDS, *_TEXTS, _UNGROUNDED)}
+
+
+def _read_ungrounded(value: object) -> tuple[tuple[Mention, ...], tuple[Problem, ...]]:
+    """The mentions that a row lists as not in its text, and what was none."""
+    members = value if isinstance(value, list) else [] if value is None else [value]
+    pieces, problems = split_pieces([make_piece(member) for member in members])
+    mentions = [Mention(piece.type, piece.text) for piece in pieces if piece.text]
+    unread = [make_problem(ProblemKind.UNPARSEABLE, f"{piece.type} without text") for piece in pieces if not piece.text]
+    return tuple(mentions), (*problems, *unread)
 
 
 def _read_extraction(value: object) -> Piece | Problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from extune.domain.annotation import Extraction, Mention
 from extune.domain.prediction import Problem, ProblemKind
@@ -43,6 +44,7 @@ class AnswerRow:
         pieces: what was predicted.
         problems: what could not be read.
         completion: what the model wrote, where the row has it.
+        ungrounded: mentions that the tool says have no place in the text; they are not searched.
         readable: False where not even the row could be read; it then has no id and no text.
     """
 
@@ -52,6 +54,7 @@ class AnswerRow:
     pieces: tuple[Piece, ...] = ()
     problems: tuple[Problem, ...] = ()
     completion: str = ""
+    ungrounded: tuple[Mention, ...] = ()
     readable: bool = True
 
 
@@ -89,15 +92,24 @@ def ground(row: AnswerRow, text: str, names: Sequence[str] | None) -> Grounded:
     alignment = align(text, items)
     for kind, numbers in ((ProblemKind.UNGROUNDED, alignment.ungrounded), (ProblemKind.DUPLICATE, alignment.duplicates)):
         problems += [make_problem(kind, items[number].text) for number in numbers]
-    ungrounded = tuple(Mention(items[number].type, items[number].text) for number in alignment.ungrounded)
+    ungrounded = [Mention(items[number].type, items[number].text) for number in alignment.ungrounded]
+    for mention in row.ungrounded:
+        is_known = names is None or mention.type in names
+        problems.append(
+            make_problem(ProblemKind.UNGROUNDED, mention.text)
+            if is_known
+            else make_problem(ProblemKind.UNKNOWN_TYPE, mention.type)
+        )
+        ungrounded += [mention] if is_known else []
     moved = sum(items[number].source_start not in (None, span.start) for number, span in alignment.placed)
-    return Grounded(Extraction(tuple(span for _, span in alignment.placed), ungrounded), tuple(problems), moved)
+    return Grounded(Extraction(tuple(span for _, span in alignment.placed), tuple(ungrounded)), tuple(problems), moved)
 
 
 def make_piece(value: object, name: object = None) -> Piece | Problem:
     """A piece from what JSON holds: an object, a string with its type `name`, or a list `[start, end, type]`.
 
-    An object has `type` or `label`, and `text` or `entity`, or `start` and `end`, or all of them.
+    An object has `type` or `label`, and `text` or `entity`, or `start` and `end`, or all of them. doccano calls the offsets
+    `start_offset` and `end_offset`, CMeEE `start_idx` and `end_idx` (inclusive).
     """
     if isinstance(value, str):
         value = {"text": value}
@@ -107,11 +119,19 @@ def make_piece(value: object, name: object = None) -> Piece | Problem:
         return make_problem(ProblemKind.UNPARSEABLE, str(value))
     kind = name if name is not None else value.get("type", value.get("label"))
     text = value.get("text", value.get("entity"))
-    start, end = value.get("start"), value.get("end")
+    start, end = _offsets_of(value)
     has_place = type(start) is int and type(end) is int
     if not isinstance(kind, str) or not kind or not (has_place if text is None else isinstance(text, str) and text):
         return make_problem(ProblemKind.UNPARSEABLE, str(dict(value)))
     return Piece(kind, text, start if has_place else None, end if has_place else None)
+
+
+def _offsets_of(value: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Start and exclusive end, whatever they are called, and whatever they are."""
+    if "start_idx" in value:
+        last = value.get("end_idx")
+        return value["start_idx"], last + 1 if type(last) is int else last
+    return value.get("start", value.get("start_offset")), value.get("end", value.get("end_offset"))
 
 
 def split_pieces(found: Sequence[Piece | Problem]) -> tuple[tuple[Piece, ...], tuple[Problem, ...]]:

@@ -1,7 +1,8 @@
 """Labelled files become examples.
 
 In: a path and how to read it. Out: examples, the wrong rows that were skipped, the encoding and notes. Which syntax a file has
-is decided here, what it means in `bio`, `spans` and `rows`. It knows nothing about prompts and models.
+is decided here, what it means in `bio`, `spans` and `rows`, and for the formats of other tools in `exchange`. It knows nothing
+about prompts and models.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from extune.data.readers import bio, rows, spans
+from extune.data.readers import bio, exchange, rows, spans
 from extune.data.readers.base import ReadResult, RowError, SkippedRow
 from extune.data.readers.columns import ANSWER_NAMES, MESSAGES_NAMES, RowShape
 from extune.data.readers.own_rows import ANSWER_KEYS
 from extune.data.readers.tables import SUFFIXES as ROW_SUFFIXES
 from extune.data.readers.tables import find_encoding, iter_raw_rows
+from extune.data.readers.tally import Tally
 from extune.domain.example import Example
 from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError
@@ -23,9 +25,10 @@ from extune.files import read_text
 
 __all__ = ["ReadResult", "RowShape", "SkippedRow", "choose_reader", "read_examples"]
 
-_READERS = ("auto", "bio", "spans", "rows")
+_OWN_READERS = ("auto", "bio", "spans", "rows")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _USUAL_SHAPE = RowShape()
+_CONTENTS = {"extraction": "entities", "classification": "classes"}
 
 
 def read_examples(
@@ -42,8 +45,9 @@ def read_examples(
 
     Args:
         path: the file.
-        reader: `bio` for token-label columns, `spans` for JSONL with offsets, `rows` for named columns in any other shape,
-            `auto` decides by task, name and content.
+        reader: `bio` for token-label columns, `spans` for JSONL with offsets, `rows` for named columns in any other shape, the
+            name of another tool's format (`exchange.FOREIGN`), `auto` decides by task, name and content. Examples of other
+            tools that nobody has annotated have no gold.
         task: its types are the allowed ones; None allows all, of the kind that each row shows.
         encoding: a codec; None detects it.
         joiner: what stands between the tokens of `bio`; None: see `bio`.
@@ -59,7 +63,11 @@ def read_examples(
     chosen = choose_reader(reader, path, codec, task, shape)
     names = task.names if isinstance(task, ExtractionTask) else None
     groups: Mapping[str, str] = {}
-    if chosen == "rows":
+    losses = Tally()
+    if chosen in exchange.FOREIGN:
+        found, notes, losses = exchange.FOREIGN[chosen].read(path, codec, task)
+        notes = [f"read as {chosen}", *notes, *losses.notes()]
+    elif chosen == "rows":
         found, notes, groups = rows.read_rows(path, codec, task, shape)
     elif chosen == "spans":
         found, notes = spans.read_rows(path, read_text(path, codec).removeprefix("\ufeff"), names)
@@ -73,14 +81,14 @@ def read_examples(
             skipped.append(SkippedRow(row.line, row.what, row.code, row.subject))
         else:
             raise row
-    if not examples:
+    if not examples and not (skipped and exchange.is_brat(path)):  # of whose folder another document may be right
         raise DataError(
             f"none of {len(skipped)} rows can be read; line {skipped[0].line}: {skipped[0].reason}" if skipped else "is empty",
             where=str(path),
             expected="at least one example",
             fix="check data.reader and the labels" if skipped else "check the path",
         )
-    return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes), groups)
+    return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes), groups, losses)
 
 
 def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape: RowShape) -> str:
@@ -89,17 +97,19 @@ def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape:
     Raises:
         RecipeError: an unknown reader, or one that does not fit the task.
     """
-    if reader not in _READERS:
+    known = (*_OWN_READERS, *exchange.FOREIGN)
+    if reader not in known:
         raise RecipeError(
-            f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(_READERS), fix="data.reader=auto"
+            f"unknown reader {reader!r}", where="data.reader", expected="one of " + ", ".join(known), fix="data.reader=auto"
         )
     chosen = _guess_reader(path, codec, task, shape) if reader == "auto" else reader
-    if chosen != "rows" and task is not None and not isinstance(task, ExtractionTask):
+    kinds = exchange.FOREIGN[chosen].kinds if chosen in exchange.FOREIGN else ("extraction",)
+    if chosen != "rows" and task is not None and task.kind not in kinds:
         raise RecipeError(
-            f"reader {chosen!r} reads entities, task.kind is {task.kind!r}",
+            f"reader {chosen!r} reads {' and '.join(_CONTENTS[kind] for kind in kinds)}, task.kind is {task.kind!r}",
             where=str(path),
             expected="rows of named columns, such as JSONL or CSV",
-            fix="data.reader=rows, or task.kind=extraction",
+            fix=f"data.reader=rows, or task.kind={kinds[0]}",
         )
     if chosen != "rows" and not shape.is_usual:
         raise RecipeError(
@@ -114,10 +124,22 @@ def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape:
 def _guess_reader(path: Path, codec: str, task: Task | None, shape: RowShape) -> str:
     if path.suffix.lower() in ROW_SUFFIXES and path.suffix.lower() not in _JSON_SUFFIXES:
         return "rows"
+    foreign = _recognise(path, codec, task, shape)
+    if foreign is not None:
+        return foreign
     if path.suffix.lower() not in _JSON_SUFFIXES and not _begins_with_json(path, codec):
         return "bio"
     is_usual = shape.is_usual and (task is None or isinstance(task, ExtractionTask))
     return "spans" if is_usual and not _begins_with_columns(path, codec) else "rows"
+
+
+def _recognise(path: Path, codec: str, task: Task | None, shape: RowShape) -> str | None:
+    """The format of another tool that a file is of, where it holds what the task asks for and no columns are named."""
+    if not shape.is_usual:
+        return None
+    is_text = path.suffix.lower() not in _JSON_SUFFIXES and not exchange.is_brat(path)
+    found = None if is_text and not _begins_with_json(path, codec) else exchange.recognise(path, codec)
+    return found if found is None or task is None or task.kind in exchange.FOREIGN[found].kinds else None
 
 
 def _begins_with_json(path: Path, codec: str) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from extune.data.readers.tally import Tally
 from extune.domain.example import Example, Source
 from extune.errors import DataError
 
@@ -54,6 +55,7 @@ class ReadResult:
         encoding: the codec that the file was read with.
         notes: what the reader found or decided and a user may want to know, one sentence each.
         groups: which examples must stay in one split, by id; examples without entry stand for themselves.
+        losses: what a file of another tool says and examples cannot hold; it stands in the notes too.
     """
 
     examples: tuple[Example, ...]
@@ -61,6 +63,7 @@ class ReadResult:
     encoding: str
     notes: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
+    losses: Tally = field(default_factory=Tally)
 
     def __iter__(self) -> Iterator[Example]:
         """The examples."""

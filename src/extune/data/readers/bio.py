@@ -118,7 +118,7 @@ def read_lenient(path: Path, text: str) -> list[LenientSentence | RowError]:
 
 
 def _read_lenient(sentence: list[_Token], layout: Layout) -> LenientSentence:
-    text, starts = _join([token.text for token in sentence], None, layout.of_characters)
+    text, starts = join_tokens([token.text for token in sentence], None, layout.of_characters)
     ends = [start + len(token.text) for start, token in zip(starts, sentence, strict=True)]
     spans, illegal = [], []
     for first, last, is_legal in _find_runs([token.label for token in sentence], layout.scheme):
@@ -147,13 +147,13 @@ def detect_layout(path: Path, lines: Lines) -> Layout:
     """What holds for all sentences of a file; reads it twice and keeps nothing of it."""
     by_tab, columns = _detect_columns(lines)
     seen = _SeenLabels()
-    sizes: Counter[bool] = Counter()
+    lengths: Counter[int] = Counter()
     for block in split_blocks(lines()):
         sentence = _parse_sentence(path, block, by_tab, columns)
         if isinstance(sentence, list):
             seen.add(sentence)
-            sizes.update(len(token.text) == 1 for token in sentence)
-    return Layout(by_tab, columns, seen.scheme(), sizes[True] >= _CHARACTER_FILE_SHARE * sizes.total())
+            lengths.update(len(token.text) for token in sentence)
+    return Layout(by_tab, columns, seen.scheme(), mostly_characters(lengths.elements()))
 
 
 def iter_rows(path: Path, lines: Lines, names: Sequence[str] | None, joiner: str | None, layout: Layout) -> Iterator[Row]:
@@ -279,7 +279,7 @@ def _build_row(
         _require_legal(path, sentence, scheme)
     except RowError as error:
         return error
-    text, starts = _join([token.text for token in sentence], joiner, of_characters)
+    text, starts = join_tokens([token.text for token in sentence], joiner, of_characters)
     spans = [
         Span(sentence[first].label.type, text[starts[first] : end], starts[first], end)
         for first, last in _find_entities([token.label for token in sentence], scheme)
@@ -326,8 +326,14 @@ def _find_entities(labels: list[_Label], scheme: _Scheme) -> Iterator[tuple[int,
             first = place
 
 
-def _join(tokens: list[str], joiner: str | None, of_characters: bool) -> tuple[str, list[int]]:
-    """The text and the offset at which each token begins."""
+def mostly_characters(lengths: Iterable[int]) -> bool:
+    """Whether tokens of these lengths are those of a file of characters."""
+    sizes = Counter(length == 1 for length in lengths)
+    return sizes[True] >= _CHARACTER_FILE_SHARE * sizes.total()
+
+
+def join_tokens(tokens: list[str], joiner: str | None, of_characters: bool) -> tuple[str, list[int]]:
+    """The text and the offset at which each token begins; the rule is that of the module."""
     pieces, starts, length = [tokens[0]], [0], len(tokens[0])
     for left, right in pairwise(tokens):
         between = (" " if _is_space_between(left, right, of_characters) else "") if joiner is None else joiner

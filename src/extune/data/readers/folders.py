@@ -56,11 +56,12 @@ def list_data_files(path: Path, split: str | None = None) -> tuple[Path, ...]:
 
 
 def list_other_files(path: Path) -> tuple[Path, ...]:
-    """Files of a folder that are not read: neither data nor hidden nor a description of the data."""
+    """Files of a folder that are not read: neither data nor hidden nor a description of the data nor annotations of brat."""
     if not path.is_dir():
         return ()
     files = (file for file in sorted(path.rglob("*")) if file.is_file())
-    return tuple(file for file in files if not _is_data(file.relative_to(path)) and not _is_hidden(file.relative_to(path)))
+    others = (file for file in files if not file.with_suffix(".txt").is_file() or file.suffix != ".ann")
+    return tuple(file for file in others if not _is_data(file.relative_to(path)) and not _is_hidden(file.relative_to(path)))
 
 
 def _is_data(name: Path) -> bool:

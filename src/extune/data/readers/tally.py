@@ -1,4 +1,4 @@
-"""What a reader decided about the rows of a file, counted, each with the first places. In: sentences. Out: notes.
+"""What was decided about the rows of a file, or lost of them, counted, each with the first places. In: sentences. Out: notes.
 
 It knows nothing about rows.
 """
@@ -20,7 +20,12 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._places: dict[str, list[str]] = {}
 
-    def add(self, what: str, source: Source, count: int = 1) -> None:
+    @property
+    def total(self) -> int:
+        """Everything that was counted."""
+        return self._counts.total()
+
+    def add(self, what: str, source: Source | str, count: int = 1) -> None:
         """Count `what`, which completes "N times: ..."; nothing where `count` is 0."""
         if not count:
             return
@@ -28,6 +33,13 @@ class Tally:
         places = self._places.setdefault(what, [])
         if str(source) not in places and len(places) < _SHOWN_PLACES:
             places.append(str(source))
+
+    def merge(self, other: Tally) -> None:
+        """Count all that another file's tally has."""
+        for what, count in other._counts.items():
+            self._counts[what] += count
+            places = self._places.setdefault(what, [])
+            places += other._places[what][: _SHOWN_PLACES - len(places)]
 
     def notes(self) -> list[str]:
         """One note per sentence, in the order in which they were first said."""
