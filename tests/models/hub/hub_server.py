@@ -40,6 +40,7 @@ class HubServer:
         damaged: how many of the next bodies have a wrong first byte.
         ignores_ranges: every body is whole.
         lies: bytes added to the sizes in listings.
+        names_hashes: of files, in listings; some mirrors do not (Hugging Face's only).
         asked: requests for files so far; listings: number of requests for lists.
     """
 
@@ -50,6 +51,7 @@ class HubServer:
     damaged: int = 0
     ignores_ranges: bool = False
     lies: int = 0
+    names_hashes: bool = True
     asked: list[Asked] = field(default_factory=list)
     listings: int = 0
     url: str = ""
@@ -65,19 +67,10 @@ class HubServer:
 
 
 @contextmanager
-def serve_hub(server: HubServer) -> Iterator[HubServer]:
+def serve_hub(hub: HubServer) -> Iterator[HubServer]:
     """Answer on a free port until the block ends."""
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    http.daemon_threads = True
-    thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    server.url = f"http://127.0.0.1:{http.server_address[1]}"
-    try:
-        yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
+    with _serve(_Http(hub, _Handler)) as hub.url:
+        yield hub
 
 
 @contextmanager
@@ -89,111 +82,124 @@ def serve_silence() -> Iterator[str]:
         def do_GET(self) -> None:
             over.wait()
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    with _serve(_Http(HubServer(), Silent)) as url:
+        try:
+            yield url
+        finally:
+            over.set()
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, hub: HubServer, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.hub = hub
+
+
+@contextmanager
+def _serve(http: _Http) -> Iterator[str]:
     thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{http.server_address[1]}"
     finally:
-        over.set()
         http.shutdown()
         http.server_close()
         thread.join()
 
 
-def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+class _Handler(BaseHTTPRequestHandler):
+    server: _Http
 
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            parts = [unquote(part) for part in url.path.strip("/").split("/")]
-            if parts[:3] == ["api", "v1", "models"]:
-                self.modelscope("/".join(parts[3:5]), parts[5:], {key: one for key, (one, *_) in parse_qs(url.query).items()})
-            elif parts[:2] == ["api", "models"]:
-                self.list_hugging_face("/".join(parts[2:4]), parts[5] if parts[4:5] == ["revision"] else "main")
-            else:  # ORG/NAME/resolve/COMMIT/FILE
-                found = server.find("/".join(parts[:2]), parts[3])
-                assert found is not None
-                self.send_body(parts[4], found[1][parts[4]])
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
-        def list_hugging_face(self, model: str, revision: str) -> None:
-            server.listings += 1
-            if self.headers.get("Authorization") not in (None, f"Bearer {server.token}"):
-                return self.send_json(401, {}, "X-Error-Message", "Invalid credentials in Authorization header")
-            if model in server.gated and self.sent_token() != server.token:
-                return self.send_json(401, {}, "X-Error-Code", "GatedRepo")
-            if model not in server.models:
-                return self.send_json(404, {}, "X-Error-Code", "RepoNotFound")
-            found = server.find(model, revision)
-            if found is None:
-                return self.send_json(404, {}, "X-Error-Code", "RevisionNotFound")
-            siblings = []
-            for name, content in found[1].items():
-                entry = {"rfilename": name, "size": len(content) + server.lies}
-                if name.endswith((".safetensors", ".bin")):
-                    digest = hashlib.sha256(content).hexdigest()
-                    entry |= {"blobId": "0" * 40, "lfs": {"sha256": digest, "size": len(content), "pointerSize": 130}}
-                else:
-                    entry |= {"blobId": hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()}
-                siblings.append(entry)
-            return self.send_json(200, {"id": model, "sha": found[0], "siblings": siblings})
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        if parts[:3] == ["api", "v1", "models"]:
+            model, query = "/".join(parts[3:5]), {key: one for key, (one, *_) in parse_qs(url.query).items()}
+            if parts[5:] == ["repo"]:
+                self._send_file(model, query["Revision"], query["FilePath"])
+            else:
+                self._list_modelscope(model, query.get("Revision", "master"))
+        elif parts[:2] == ["api", "models"]:
+            self._list_hugging_face("/".join(parts[2:4]), parts[5] if parts[4:5] == ["revision"] else "main")
+        else:  # ORG/NAME/resolve/COMMIT/FILE
+            self._send_file("/".join(parts[:2]), parts[3], parts[4])
 
-        def modelscope(self, model: str, rest: list[str], query: Mapping[str, str]) -> None:
-            if rest == ["repo"]:
-                found = server.find(model, query["Revision"])
-                assert found is not None
-                return self.send_body(query["FilePath"], found[1][query["FilePath"]])
-            server.listings += 1
-            if model in server.gated and self.sent_token() != server.token:
-                return self.send_json(403, {"Code": 10010101002, "Message": "no permission"})
-            if model not in server.models:
-                return self.send_json(404, {"Code": 10010205001, "Message": "not found"})
-            found = server.find(model, query.get("Revision", "master"))
-            if found is None:  # as the real one answers
-                return self.send_json(200, {"Code": 200, "Data": {"Files": None, "LatestCommitter": None}})
-            entries = [{"Path": "assets", "Type": "tree", "Size": 0, "Revision": "9" * 40, "CommittedDate": 99}]
-            for number, (name, content) in enumerate(found[1].items()):
-                last = number == 0  # the commit of the whole is that of the file that changed last
-                entries.append(
-                    {
-                        "Path": name,
-                        "Type": "blob",
-                        "Size": len(content) + server.lies,
-                        "Sha256": hashlib.sha256(content).hexdigest(),
-                        "Revision": found[0] if last else "1" * 40,
-                        "CommittedDate": 50 if last else 10 - number,
-                    }
-                )
-            return self.send_json(200, {"Code": 200, "Data": {"Files": entries}, "Success": True})
+    @property
+    def token(self) -> str | None:
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
 
-        def sent_token(self) -> str | None:
-            return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+    def _list_hugging_face(self, model: str, revision: str) -> None:
+        hub = self.server.hub
+        hub.listings += 1
+        if self.token not in (None, hub.token):
+            return self._send_json(401, {}, ("X-Error-Message", "Invalid credentials in Authorization header"))
+        if model in hub.gated and self.token is None:
+            return self._send_json(401, {}, ("X-Error-Code", "GatedRepo"))
+        if model not in hub.models:
+            return self._send_json(404, {}, ("X-Error-Code", "RepoNotFound"))
+        found = hub.find(model, revision)
+        if found is None:
+            return self._send_json(404, {}, ("X-Error-Code", "RevisionNotFound"))
+        siblings = [_sibling(name, content, len(content) + hub.lies) for name, content in found[1].items()]
+        if not hub.names_hashes:
+            siblings = [{"rfilename": one["rfilename"]} for one in siblings]
+        return self._send_json(200, {"id": model, "sha": found[0], "siblings": siblings})
 
-        def send_json(self, status: int, value: object, *header: str) -> None:
-            body = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            if header:
-                self.send_header(*header)
-            self.end_headers()
-            self.wfile.write(body)
+    def _list_modelscope(self, model: str, revision: str) -> None:
+        hub = self.server.hub
+        hub.listings += 1
+        if model in hub.gated and self.token != hub.token:
+            return self._send_json(403, {"Code": 10010101002, "Message": "no permission"})
+        if model not in hub.models:
+            return self._send_json(404, {"Code": 10010205001, "Message": "not found"})
+        found = hub.find(model, revision)
+        if found is None:  # as the real one answers
+            return self._send_json(200, {"Code": 200, "Data": {"Files": None, "LatestCommitter": None}})
+        entries: list[dict[str, object]] = [
+            {"Path": "assets", "Type": "tree", "Size": 0, "Revision": "9" * 40, "CommittedDate": 99}
+        ]
+        commits = [(found[0], 50)] + [("1" * 40, 10)] * len(found[1])  # the newest of a file is that of the whole
+        for (name, content), (commit, date) in zip(found[1].items(), commits, strict=False):
+            digest = hashlib.sha256(content).hexdigest()
+            entry = {"Path": name, "Type": "blob", "Size": len(content) + hub.lies, "Sha256": digest}
+            entries.append(entry | {"Revision": commit, "CommittedDate": date})
+        return self._send_json(200, {"Code": 200, "Data": {"Files": entries}, "Success": True})
 
-        def send_body(self, name: str, content: bytes) -> None:
-            wanted = self.headers.get("Range")
-            server.asked.append(Asked(name, wanted, self.sent_token()))
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and not server.ignores_ranges else 0
-            body = content[start:]
-            if server.damaged and body:
-                server.damaged -= 1
-                body = bytes([body[0] ^ 1]) + body[1:]
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            cut = server.cuts.pop(0) if server.cuts and len(body) > server.cuts[0] else None
-            self.wfile.write(body[:cut])  # the connection is closed after each answer
+    def _send_json(self, status: int, value: object, *headers: tuple[str, str]) -> None:
+        self._send(status, json.dumps(value).encode(), *headers)
 
-    return Handler
+    def _send_file(self, model: str, revision: str, name: str) -> None:
+        hub, wanted = self.server.hub, self.headers.get("Range")
+        found = hub.find(model, revision)
+        assert found is not None
+        content = found[1][name]
+        hub.asked.append(Asked(name, wanted, self.token))
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and not hub.ignores_ranges else 0
+        body = content[start:]
+        if hub.damaged:
+            hub.damaged -= 1
+            body = bytes([body[0] ^ 1]) + body[1:]
+        cut = hub.cuts.pop(0) if hub.cuts and len(body) > hub.cuts[0] else None
+        place = ("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self._send(206 if start else 200, body, *([place] if start else []), cut=cut)
+
+    def _send(self, status: int, body: bytes, *headers: tuple[str, str], cut: int | None = None) -> None:
+        """The connection is closed after each answer, also after one that is cut."""
+        self.send_response(status)
+        for header in (("Content-Length", str(len(body))), *headers):
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body[:cut])
+
+
+def _sibling(name: str, content: bytes, size: int) -> dict[str, object]:
+    if not name.endswith((".safetensors", ".bin")):
+        digest = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+        return {"rfilename": name, "size": size, "blobId": digest}
+    lfs = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return {"rfilename": name, "size": size, "blobId": "0" * 40, "lfs": lfs}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,7 +140,7 @@ def test_an_unknown_model_and_an_unknown_revision(hub: Hub, server: HubServer) -
     assert (error.where, f"no model {MODEL!r}" in error.what) == ("base.model", True)
 
 
-@pytest.mark.parametrize(("name", "login"), [("hf", "hf auth login"), ("modelscope", "MODELSCOPE_API_TOKEN")])
+@pytest.mark.parametrize(("name", "login"), [("hf", "hf auth login"), ("modelscope", "modelscope-token")])
 def test_a_closed_model_needs_a_token_that_only_the_hub_itself_gets(name: str, login: str, server: HubServer) -> None:
     server.gated, server.token = {MODEL}, "secret"
     mirror = open_hub(HubModel(name, MODEL), server.url, IMPATIENT)
@@ -160,9 +159,10 @@ def test_a_closed_model_needs_a_token_that_only_the_hub_itself_gets(name: str, l
     assert {asked.token for asked in server.asked} == {"secret"}
 
 
-def test_a_token_of_this_machine_is_not_sent_to_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_of_this_machine_is_not_sent_to_a_mirror(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "mine")
-    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "mine")
+    (home / ".config" / "extune").mkdir(parents=True)
+    (home / ".config" / "extune" / "modelscope-token").write_text("mine\n", encoding="utf-8")
     for name in HUBS:
         assert open_hub(HubModel(name, MODEL), None).token == "mine"
         assert open_hub(HubModel(name, MODEL), "https://mirror.example").token is None
@@ -228,12 +228,12 @@ def test_two_at_once_fetch_once(hub: Hub, server: HubServer) -> None:
     assert len(server.asked) == len(NEEDED)
 
 
-def test_a_hub_without_hashes_is_named(server: HubServer, caplog: pytest.LogCaptureFixture) -> None:
-    hub = open_hub(HubModel("hf", MODEL), server.url, IMPATIENT)
-    with caplog.at_level(logging.WARNING):
-        download_model(hub, None, pass_all)
+@pytest.mark.parametrize("hashes", [True, False])
+def test_a_hub_without_hashes_is_named(hashes: bool, server: HubServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.names_hashes = hashes
+    download_model(open_hub(HubModel("hf", MODEL), server.url, IMPATIENT), None, pass_all)
     assert "downloading 3 files" in caplog.text
-    assert "names no hash" not in caplog.text
+    assert ("names no hash of config.json, tokenizer.json, model.safetensors" in caplog.text) == (not hashes)
 
 
 def test_files_in_the_cache_of_hugging_face_are_taken_where_they_are_right(server: HubServer, tmp_path: Path) -> None:

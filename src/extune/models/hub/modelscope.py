@@ -5,7 +5,6 @@ Its client (1.40) keeps a snapshot under the name of a branch and changes it in 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from extune.recipe.hub_name import HubModel
 
 ENDPOINT = "https://www.modelscope.cn"
 _BRANCH = "master"
-_TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105 (the variable's name; ModelScope's own client reads it too)
+_TOKEN = Path(".config", "extune", "modelscope-token")  # under the home folder; ModelScope's own client keeps a pickle
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,11 @@ class ModelScope:
         asked = Asked(
             str(model),
             address,
-            login=f"set {_TOKEN} to a token of your account",
+            login=f"write a token of your account into the file ~/{_TOKEN.as_posix()}",
             mirror="take the model from the other hub: base.model=hf:ORG/NAME",
             is_own=address == ENDPOINT,
         )
-        return cls(model, asked, os.environ.get(_TOKEN) if address == ENDPOINT else None, patience)
+        return cls(model, asked, _read_token() if asked.is_own else None, patience)
 
     def list_files(self, revision: str | None) -> Snapshot:
         """All files at a branch, tag or commit; None is the master branch.
@@ -95,6 +94,11 @@ class ModelScope:
         return RemoteFile(name, str(url), size=entry.get("Size"), sha256=entry.get("Sha256") or None)
 
 
+def _read_token() -> str | None:
+    path = Path.home() / _TOKEN
+    return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
+
+
 def _read_files(answer: httpx.Response) -> list[dict[str, Any]] | None:
     """The entries of a listing; None where it has none."""
     try:
@@ -107,6 +111,6 @@ def _read_files(answer: httpx.Response) -> list[dict[str, Any]] | None:
 
 
 def _newest_commit(entries: list[dict[str, Any]]) -> str:
-    """The last commit that changed a file: at it, all files are as they are listed. The listing does not name the branch's own."""
+    """The last commit that changed a file: at it, all are as they are listed. The listing does not name the branch's own."""
     newest = max(entries, key=lambda entry: entry.get("CommittedDate") or 0, default={})
     return str(newest.get("Revision") or "")
