@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def read_files(folder: Path, **changes: Any) -> Files:
     return files | {"config.json": json.dumps(json.loads(files["config.json"]) | changes).encode()}
 
 
-def test_a_run_of_a_hub_s_base_needs_the_hub_once(extune: Callable[..., Any], recipe_file: Path, tmp_path: Path) -> None:
+def test_a_run_of_a_hub_s_base_needs_the_hub_once(
+    extune: Callable[..., Any], recipe_file: Path, tmp_path: Path, home: Path
+) -> None:
     files, run = read_files(resolve_base(EMBEDDED)), tmp_path / "run"
     with serve_hub(HubServer({MODEL: {"v1": files}})) as server:
         words = ("train", recipe_file, f"base.model=hf:{MODEL}", "base.revision=v1", f"base.endpoint={server.url}")
@@ -46,8 +49,14 @@ def test_a_run_of_a_hub_s_base_needs_the_hub_once(extune: Callable[..., Any], re
     done = extune("predict", run, "--text", "患者头痛3日，服黄芪。")  # nobody listens any more
     assert done.code == 0, done.err
     assert len(server.asked) == asked
-    done = extune("predict", run, "--text", "患者头痛3日，服黄芪。", "--debug")
-    assert "cannot be reached" not in done.err
+    with serve_hub(HubServer({MODEL: {"v1": {**files, "README.md": b"later"}}})) as server:
+        moved = (*words[:-1], f"base.endpoint={server.url}")
+        done = extune(*moved, "selection.metric=loss", "adapter.r=4", "training.max_steps=2", "--out", run, "--resume")
+    assert done.code == 2
+    assert f"base.revision: '{commit_of(files)}' -> " in done.err
+    shutil.rmtree(home)
+    done = extune("predict", run, "--text", "患者头痛3日，服黄芪。")
+    assert (done.code, "cannot be reached" in done.err) == (1, True)
 
 
 @pytest.mark.parametrize(("hub", "kind"), [("hf", "safetensors"), ("modelscope", "bin")])
@@ -70,16 +79,14 @@ def test_a_legacy_checkpoint_of_a_hub_is_converted_once(hub: str, kind: str, tmp
         ({}, {"pytorch_model.bin": b"pickle"}, r"no safetensors files, found pytorch_model\.bin"),
     ],
 )
-def test_what_cannot_be_a_base_is_refused_before_its_weights(
-    changes: dict[str, Any], files: Files | None, reason: str, home: Path
-) -> None:
+def test_what_cannot_be_a_base_is_refused_before_its_weights(changes: dict[str, Any], files: Files | None, reason: str) -> None:
     held = {"config.json": json.dumps({"model_type": "llama"} | changes).encode()} | dict(files or {"model.safetensors": b"x"})
     with serve_hub(HubServer({MODEL: {"v1": held}})) as server, pytest.raises(ModelError, match=reason):
         resolve_base(f"hf:{MODEL}", None, server.url)
     assert {asked.name for asked in server.asked} == {"config.json"}
 
 
-def test_a_name_that_looks_like_a_hub_s(tmp_path: Path) -> None:
+def test_a_name_that_looks_like_a_hub_s() -> None:
     with pytest.raises(RecipeError) as caught:
         resolve_base("Qwen/Qwen2-7B")
     assert caught.value.fix == "base.model=hf:Qwen/Qwen2-7B"

@@ -284,6 +284,6 @@ def test_a_hub_s_model_has_a_revision_and_a_mirror(tmp_path: Path) -> None:
     path.write_text(f"{HUB_TASK}base: {section}\n", encoding="utf-8")
     recipe = load_recipe(str(path))
     assert (recipe.base.revision, recipe.base.endpoint) == ("v1.0", "https://hf-mirror.com")
-    with pytest.raises(RecipeError, match="base.revision= takes it out"):
+    with pytest.raises(RecipeError, match=r"base\.revision= takes it out"):
         load_recipe(str(path), "base.model=embedded")
     assert load_recipe(str(path), "base.model=embedded", "base.revision=", "base.endpoint=").base.model == "embedded"

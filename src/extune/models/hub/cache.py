@@ -114,7 +114,7 @@ def _fill(hub: Hub, commit: str, folder: Path, inspect: Inspect) -> None:
 def _adopt(hub: Hub, commit: str, file: RemoteFile, folder: Path) -> bool:
     """Link, or else copy, a file that is on this machine already; True where its content is the right one."""
     found = hub.find_copy(commit, file.name)
-    if found is None or file.sha256 is None and file.git_sha1 is None or not is_intact(found, file):
+    if found is None or (file.sha256 is None and file.git_sha1 is None) or not is_intact(found, file):
         return False
     try:
         os.link(found.resolve(), folder / file.name)

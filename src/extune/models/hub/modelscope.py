@@ -1,6 +1,6 @@
 """ModelScope, through the public HTTP interface that its own client uses. In: a repository. Out: what it has at a revision.
 
-Its client (1.40) keeps a snapshot under the name of a branch and changes it in place, so that nothing says which commit was used.
+Its client (1.40) keeps a snapshot under the name of a branch and changes it in place: nothing says which commit was used.
 """
 
 from __future__ import annotations
