@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from tests.models.hub.hub_server import Files, HubServer, commit_of, serve_hub
 from tests.models.legacy.made_checkpoints import write_checkpoint
+from tests.models.tiny_bases import build_base
 
 from extune.errors import ModelError, RecipeError
-from extune.models.base_model import EMBEDDED, hash_base, resolve_base
+from extune.models.base_model import hash_base, resolve_base
 from extune.runs.contract import read_contract
 
-MODEL = "someone/Tiny-8M"
+MODEL = "someone/Tiny"
+SHORT = ("adapter.r=4", "training.max_steps=2", "prompt.max_input_tokens=512")
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +37,10 @@ def read_files(folder: Path, **changes: Any) -> Files:
 def test_a_run_of_a_hub_s_base_needs_the_hub_once(
     extune: Callable[..., Any], recipe_file: Path, tmp_path: Path, home: Path
 ) -> None:
-    files, run = read_files(resolve_base(EMBEDDED)), tmp_path / "run"
+    files, run = read_files(build_base(tmp_path / "made", "qwen3")), tmp_path / "run"
     with serve_hub(HubServer({MODEL: {"v1": files}})) as server:
         words = ("train", recipe_file, f"base.model=hf:{MODEL}", "base.revision=v1", f"base.endpoint={server.url}")
-        done = extune(*words, "selection.metric=loss", "adapter.r=4", "training.max_steps=2", "--out", run)
+        done = extune(*words, "selection.metric=loss", *SHORT, "--out", run)
         assert done.code == 0, done.err
     contract = read_contract(run)
     assert (contract.base, contract.base_revision, contract.base_endpoint) == (f"hf:{MODEL}", commit_of(files), server.url)
@@ -51,7 +53,7 @@ def test_a_run_of_a_hub_s_base_needs_the_hub_once(
     assert len(server.asked) == asked
     with serve_hub(HubServer({MODEL: {"v1": {**files, "README.md": b"later"}}})) as server:
         moved = (*words[:-1], f"base.endpoint={server.url}")
-        done = extune(*moved, "selection.metric=loss", "adapter.r=4", "training.max_steps=2", "--out", run, "--resume")
+        done = extune(*moved, "selection.metric=loss", *SHORT, "--out", run, "--resume")
     assert done.code == 2
     assert f"base.revision: '{commit_of(files)}' -> " in done.err
     shutil.rmtree(home)
