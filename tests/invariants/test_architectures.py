@@ -30,9 +30,9 @@ def test_a_family_learns_and_answers(family: str, tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "task": {"kind": "extraction", "types": {"药": "药材", "症": ""}},
         "base": {"model": str(base), "dtype": "float32"},
-        "prompt": {"max_input_tokens": 512, "max_answer_tokens": 24},
+        "prompt": {"max_input_tokens": 900, "max_answer_tokens": 64},
         "adapter": {"method": "lora", "r": 8, "lora_dropout": 0.0},
-        "training": {"max_steps": 3, "learning_rate": 2e-2, "lr_scheduler_type": "constant", "warmup_ratio": 0,
+        "training": {"max_steps": 3, "learning_rate": 2e-3, "lr_scheduler_type": "constant", "warmup_ratio": 0,
                      "per_device_train_batch_size": 2, "logging_steps": 1},
     }  # fmt: skip
     train(recipe_from_values(values), run, train=[Example(str(number), TEXT, gold) for number in range(2)])

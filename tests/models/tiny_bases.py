@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from extune.models.base_model import EMBEDDED, resolve_base
 
@@ -36,7 +37,21 @@ def build_base(folder: Path, family: str) -> Path:
     torch.manual_seed(17)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(entries.pop("model_type"), **entries))
     model.save_pretrained(folder)
-    for path in resolve_base(EMBEDDED).glob("*token*"):
-        shutil.copyfile(path, folder / path.name)
+    if family == "qwen2":  # transformers reads any tokenizer of this family as bytes
+        _build_byte_tokenizer().save_pretrained(folder)
+    else:
+        for path in resolve_base(EMBEDDED).glob("*token*"):
+            shutil.copyfile(path, folder / path.name)
     shutil.copyfile(resolve_base(EMBEDDED) / "chat_template.jinja", folder / "chat_template.jinja")
     return folder
+
+
+def _build_byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte, with the special tokens of the embedded base under the same ids."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    names = special + sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={name: number for number, name in enumerate(names)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=special[2], pad_token=special[0])
