@@ -35,7 +35,8 @@ class HubServer:
     Attributes:
         models: repository -> revision -> files; the first revision is also the main branch.
         token: where it is set, only who sends it may read.
-        gated: models whose terms must be accepted.
+        gated: models whose terms must be accepted; lists_gated: their lists of files are public all the same.
+        redirects: bodies are at another address.
         cuts: of each of the next bodies, the bytes after which the connection breaks.
         damaged: how many of the next bodies have a wrong first byte.
         ignores_ranges: every body is whole.
@@ -47,6 +48,8 @@ class HubServer:
     models: dict[str, dict[str, Files]] = field(default_factory=dict)
     token: str | None = None
     gated: set[str] = field(default_factory=set)
+    lists_gated: bool = False
+    redirects: bool = False
     cuts: list[int] = field(default_factory=list)
     damaged: int = 0
     ignores_ranges: bool = False
@@ -138,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub.listings += 1
         if self.token not in (None, hub.token):
             return self._send_json(401, {}, ("X-Error-Message", "Invalid credentials in Authorization header"))
-        if model in hub.gated and self.token is None:
+        if model in hub.gated and self.token is None and not hub.lists_gated:
             return self._send_json(401, {}, ("X-Error-Code", "GatedRepo"))
         if model not in hub.models:
             return self._send_json(404, {}, ("X-Error-Code", "RepoNotFound"))
@@ -153,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _list_modelscope(self, model: str, revision: str) -> None:
         hub = self.server.hub
         hub.listings += 1
-        if model in hub.gated and self.token != hub.token:
+        if model in hub.gated and self.token != hub.token and not hub.lists_gated:
             return self._send_json(403, {"Code": 10010101002, "Message": "no permission"})
         if model not in hub.models:
             return self._send_json(404, {"Code": 10010205001, "Message": "not found"})
@@ -178,6 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
         found = hub.find(model, revision)
         assert found is not None
         content = found[1][name]
+        if hub.redirects and self.headers["Host"].startswith("127.0.0.1"):
+            return self._send(302, b"", ("Location", hub.url.replace("127.0.0.1", "localhost") + self.path))
+        if model in hub.gated and not hub.redirects and self.token != hub.token:
+            return self._send_json(401, {})
         hub.asked.append(Asked(name, wanted, self.token))
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and not hub.ignores_ranges else 0
         body = content[start:]
@@ -186,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = bytes([body[0] ^ 1]) + body[1:]
         cut = hub.cuts.pop(0) if hub.cuts and len(body) > hub.cuts[0] else None
         place = ("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self._send(206 if start else 200, body, *([place] if start else []), cut=cut)
+        return self._send(206 if start else 200, body, *([place] if start else []), cut=cut)
 
     def _send(self, status: int, body: bytes, *headers: tuple[str, str], cut: int | None = None) -> None:
         """The connection is closed after each answer, also after one that is cut."""

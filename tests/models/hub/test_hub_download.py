@@ -159,6 +159,22 @@ def test_a_closed_model_needs_a_token_that_only_the_hub_itself_gets(name: str, l
     assert {asked.token for asked in server.asked} == {"secret"}
 
 
+def test_a_gated_model_with_a_public_list(hub: Hub, server: HubServer) -> None:
+    server.gated, server.token, server.lists_gated = {MODEL}, "secret", True
+    error = refusal(ModelError, hub)
+    assert "answers 401 for config.json" in error.what
+    own = dataclasses.replace(hub, asked=dataclasses.replace(hub.asked, is_own=True), token="secret")
+    assert download_model(own, None, pass_all).is_dir()
+
+
+def test_a_token_does_not_follow_to_another_address(hub: Hub, server: HubServer) -> None:
+    server.token, server.redirects, server.cuts = "secret", True, [1000]
+    folder = download_model(dataclasses.replace(hub, token="secret"), None, pass_all)
+    assert read_folder(folder) == {name: FILES[name] for name in NEEDED}
+    assert {asked.token for asked in server.asked} == {None}
+    assert "bytes=1000-" in {asked.range for asked in server.asked}
+
+
 def test_a_token_of_this_machine_is_not_sent_to_a_mirror(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "mine")
     (home / ".config" / "extune").mkdir(parents=True)
