@@ -252,3 +252,38 @@ def test_choices_that_do_not_suit_the_task_are_refused(tmp_path: Path, kind: str
 def test_windows_suit_records_of_verbatim_fields(tmp_path: Path) -> None:
     path = write(tmp_path, f"task: {KINDS['verbatim']}")
     assert load_recipe(path, "data.on_too_long=window").data.on_too_long == "window"
+
+
+HUB_TASK = "task: {kind: extraction, types: {药: ''}}\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "problem"),
+    [
+        ("{model: 'hf:Qwen'}", "not hf:ORG/NAME"),
+        ("{model: 'hf:../Qwen'}", "not hf:ORG/NAME"),
+        ("{model: 'modelscope:qwen/a/b'}", "not hf:ORG/NAME or modelscope:ORG/NAME"),
+        ("{model: 'hf:Qwen/Qwen2-7B@main'}", "the revision stands in base.revision"),
+        ("{model: embedded, revision: main}", "base.revision: main belongs to a model of a hub"),
+        ("{model: ./Qwen2, endpoint: 'https://mirror'}", "base.endpoint: https://mirror belongs to a model of a hub"),
+        ("{model: 'hf:Qwen/Qwen2-7B', endpoint: mirror}", "base.endpoint is 'mirror'"),
+    ],
+)
+def test_a_hub_s_model_is_named_as_such(base: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{HUB_TASK}base: {base}\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(path))
+    assert problem in str(caught.value)
+    assert str(path) in caught.value.where
+
+
+def test_a_hub_s_model_has_a_revision_and_a_mirror(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    section = "{model: 'hf:Qwen/Qwen2-7B', revision: v1.0, endpoint: 'https://hf-mirror.com'}"
+    path.write_text(f"{HUB_TASK}base: {section}\n", encoding="utf-8")
+    recipe = load_recipe(str(path))
+    assert (recipe.base.revision, recipe.base.endpoint) == ("v1.0", "https://hf-mirror.com")
+    with pytest.raises(RecipeError, match=r"base\.revision= takes it out"):
+        load_recipe(str(path), "base.model=embedded")
+    assert load_recipe(str(path), "base.model=embedded", "base.revision=", "base.endpoint=").base.model == "embedded"

@@ -7,12 +7,15 @@ import pytest
 from extune.data.readers import read_examples
 from extune.domain.annotation import Extraction
 from extune.domain.task import ExtractionTask, GenerationTask, RecordTask, Task
+from extune.models.base_model import load_tokenizer, resolve_base
+from extune.predicting.draft import draft_contract
 from extune.prompts.alignment import read_extraction
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
 from extune.recipe.adapters import LoraAdapter, QloraAdapter
 from extune.recipe.load import dump_recipe, load_recipe
 from extune.recipe.shipped import SAMPLE_PREFIX, find_recipe, list_recipes, resolve_data_path
+from extune.training.precision import choose_precision
 
 RECIPES = list_recipes()
 
@@ -124,3 +127,32 @@ def test_tcm_ner_ptuning_is_tcm_ner_with_a_prefix() -> None:
         512,
         128,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("clinic-notes", "embedded"),
+        ("medical-dialogue", "hf:Qwen/Qwen-1_8B-Chat"),
+        ("medical-qa", "hf:Qwen/Qwen1.5-0.5B"),
+        ("tcm-ner", "hf:Qwen/Qwen2-7B-Instruct"),
+        ("tcm-ner-ptuning", "hf:THUDM/chatglm3-6b"),
+        ("msra-ner", "hf:baichuan-inc/Baichuan-7B"),
+        ("fudan-news", "modelscope:qwen/Qwen1.5-7B-Chat"),
+    ],
+)
+def test_a_recipe_names_its_real_base_and_takes_the_embedded_one(name: str, base: str) -> None:
+    named, embedded = load_recipe(name), load_recipe(name, "base.model=embedded")
+    assert named.base.model == base
+    assert embedded == named.model_copy(update={"base": named.base.model_copy(update={"model": "embedded"})})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_on_the_embedded_base_resolves_for_a_cpu(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = load_recipe(name, "base.model=embedded")
+    folder = resolve_base(recipe.base.model)
+    tokenizer = load_tokenizer(folder)
+    precision = choose_precision(recipe.base.dtype, recipe.adapter.method, "cpu")
+    contract = draft_contract(recipe, folder, tokenizer, dtype=precision.weights)  # the budgets fit
+    assert (contract.base, contract.base_revision, contract.dtype) == ("embedded", None, "float32")
+    assert ("takes its place" in caplog.text) == (recipe.base.dtype == "float16")

@@ -7,6 +7,7 @@ Code that a model folder brings along is never run and weights are only read fro
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,35 +18,59 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
+from extune.models.hub.cache import download_model, find_commit, open_hub
 from extune.models.legacy.cache import native_folder
+from extune.models.legacy.recognise import is_legacy, recognise
 from extune.models.quantize import keep_gradients, loading_arguments
+from extune.recipe.hub_name import HubModel, parse_hub_model
+from extune.recipe.sections import BaseSection
 from extune.runs.contract import Quantization
 
 EMBEDDED = "embedded"
 
 
-def resolve_base(name: str) -> Path:
+def resolve_base(name: str, revision: str | None = None, endpoint: str | None = None) -> Path:
     """The folder of the base called `name`, ready to be loaded.
 
     Args:
-        name: `embedded` for the one that ships with extune, or a local folder in Hugging Face layout. A legacy checkpoint
-            (Qwen-1, Baichuan, ChatGLM) is converted the first time and taken from the cache afterwards.
+        name: `embedded` for the one that ships with extune; a local folder in Hugging Face layout; or `hf:ORG/NAME` or
+            `modelscope:ORG/NAME`, which is downloaded the first time. A legacy checkpoint (Qwen-1, Baichuan, ChatGLM) is
+            converted the first time and taken from the cache afterwards.
+        revision: of a hub's model: branch, tag or commit; None is the hub's main branch.
+        endpoint: address of a mirror of that hub; None is the hub itself.
 
     Raises:
-        RecipeError: there is no such folder.
-        ModelError: a legacy checkpoint that cannot be represented exactly.
+        RecipeError: there is no such folder, or no such model or revision on the hub.
+        ModelError: the hub cannot be reached or refuses the model; a legacy checkpoint that cannot be represented exactly.
     """
     if name == EMBEDDED:
         return Path(str(files("extune").joinpath("shipped", "base")))
+    model = _parse_hub_model(name)
+    if model is not None:
+        folder = download_model(open_hub(model, endpoint), revision, _require_usable)
+        return native_folder(folder, model.repository.rpartition("/")[2])
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise RecipeError(
             f"base {name!r} is {'a file' if folder.exists() else 'not a folder here'}",
             where="base.model",
-            expected=f"{EMBEDDED!r} or a local folder in Hugging Face layout; names of a model hub are not supported yet",
-            fix="download the model and name its folder, or use base.model=embedded",
+            expected=f"{EMBEDDED!r}, a local folder in Hugging Face layout, hf:ORG/NAME or modelscope:ORG/NAME",
+            fix=f"base.model=hf:{name}" if _looks_like_a_hub_name(name) else "check the path, or use base.model=embedded",
         )
     return native_folder(folder)
+
+
+def pin_base(section: BaseSection) -> BaseSection:
+    """The section with the commit of a hub's model as its revision, so that all that follows uses the same files.
+
+    Raises:
+        ExtuneError: as `resolve_base`.
+    """
+    model = parse_hub_model(section.model)
+    if model is None:
+        return section
+    commit = find_commit(open_hub(model, section.endpoint), section.revision)
+    return section.model_copy(update={"revision": commit})
 
 
 def choose_device(requested: str | None) -> str:
@@ -155,13 +180,7 @@ def require_safetensors(folder: Path) -> None:
     _refuse_code(config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        found = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weight files"
-        raise ModelError(
-            f"no safetensors files, found {found}",
-            where=str(folder),
-            expected="weights as *.safetensors; pickled ones can run code and are not read",
-            fix="convert them with the transformers library: model.save_pretrained(folder)",
-        )
+        raise _pickled_weights(folder, sorted(path.name for path in folder.glob("*.bin")))
     for path in weights:
         _require_intact(path)
 
@@ -178,6 +197,40 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     for state in ("padding", "truncation"):  # left behind by whoever called the tokenizer last
         definition.pop(state, None)
     return hash_text(json.dumps(definition, ensure_ascii=False, sort_keys=True))
+
+
+def _require_usable(folder: Path, names: Collection[str]) -> None:
+    """Refuse a model of a hub by its settings, before gigabytes of weights are fetched."""
+    if is_legacy(folder):
+        recognise(folder)
+        return
+    for config in ("config.json", "tokenizer_config.json"):
+        _refuse_code(folder / config)
+    if not any(name.endswith(".safetensors") for name in names):
+        raise _pickled_weights(folder, sorted(name for name in names if name.endswith(".bin")))
+
+
+def _parse_hub_model(name: str) -> HubModel | None:
+    """As a recipe reads it; names also come from elsewhere than recipes."""
+    try:
+        return parse_hub_model(name)
+    except ValueError as error:
+        raise RecipeError(
+            str(error), where="base.model", expected="hf:ORG/NAME or modelscope:ORG/NAME", fix="correct the name"
+        ) from None
+
+
+def _looks_like_a_hub_name(name: str) -> bool:
+    return name.count("/") == 1 and all(name.split("/")) and name[0] not in "./~"
+
+
+def _pickled_weights(folder: Path, found: Collection[str]) -> ModelError:
+    return ModelError(
+        f"no safetensors files, found {', '.join(found) or 'no weight files'}",
+        where=str(folder),
+        expected="weights as *.safetensors; pickled ones can run code and are not read",
+        fix="convert them with the transformers library: model.save_pretrained(folder)",
+    )
 
 
 def _refuse_code(config: Path) -> None:

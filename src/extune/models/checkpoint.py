@@ -23,17 +23,28 @@ from extune.models.base_model import (
     load_tokenizer,
     resolve_base,
 )
+from extune.recipe.hub_name import parse_hub_model
+from extune.recipe.sections import BaseSection
 from extune.runs.contract import Contract
 
 _SHARD = "4GB"  # of one file of whole weights: what older file systems and hubs still take
 
 
-def save_weights(model: PreTrainedModel | PeftModel, run: Path) -> str:
-    """Write what was trained into the run and say where: `adapter` (PEFT layout) or `model` (Hugging Face layout)."""
+def save_weights(model: PreTrainedModel | PeftModel, run: Path, base: BaseSection | None = None) -> str:
+    """Write what was trained into the run and say where: `adapter` (PEFT layout) or `model` (Hugging Face layout).
+
+    Args:
+        model: as it was trained.
+        run: its directory.
+        base: that it was trained on; an adapter then names a hub's model instead of this machine's copy.
+    """
     if isinstance(model, PeftModel):
         config = model.peft_config["default"]
         if Path(str(config.base_model_name_or_path)) == resolve_base(EMBEDDED):
             config.base_model_name_or_path = EMBEDDED  # the folder of this machine's installation means nothing elsewhere
+        elif base is not None and (origin := parse_hub_model(base.model)) is not None:
+            config.base_model_name_or_path = origin.repository if origin.hub == "hf" else str(origin)
+            config.revision = base.revision
         with atomic_folder(run / "adapter") as folder:
             model.save_pretrained(folder, save_embedding_layers=False)
             save_prompt_encoder(model, folder)
@@ -120,7 +131,7 @@ def require_base(contract: Contract) -> Path:
         RecipeError: it is not on this machine.
         ModelError: its weights are not those that the contract was made with.
     """
-    folder = resolve_base(contract.base)
+    folder = resolve_base(contract.base, contract.base_revision, contract.base_endpoint)
     if hash_base(folder) != contract.base_hash:
         raise ModelError(
             f"base {contract.base!r} is not the one that this run was trained on",

@@ -12,14 +12,22 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from extune.engines.engine import DecodingOptions
 from extune.errors import RecipeError
-from extune.models.base_model import choose_device, choose_dtype, hash_base, hash_tokenizer, load_tokenizer, resolve_base
+from extune.models.base_model import (
+    choose_device,
+    choose_dtype,
+    hash_base,
+    hash_tokenizer,
+    load_tokenizer,
+    pin_base,
+    resolve_base,
+)
 from extune.predicting.open import open_base
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
 from extune.prompts.templates import choose_template
 from extune.prompts.user_template import PromptTemplate, read_prompt_template
-from extune.recipe.sections import Recipe
+from extune.recipe.sections import BaseSection, Recipe
 from extune.runs.contract import Contract
 from extune.runs.manifest import installed_version
 from extune.tokens.encode import stop_token_ids
@@ -59,6 +67,8 @@ def draft_contract(
         constrain=recipe.prompt.constrain,
         stop_token_ids=stop_token_ids(tokenizer, _generation_config(base)),
         base=recipe.base.model,
+        base_revision=recipe.base.revision,
+        base_endpoint=recipe.base.endpoint,
         base_hash=base_hash,
         tokenizer_hash=hash_tokenizer(tokenizer),
         dtype=dtype,
@@ -94,8 +104,8 @@ def open_untrained(recipe: Recipe, base: str, device: str | None = None, options
     """The predictor of an untrained base for the task, format and budgets of a recipe.
 
     Args:
-        recipe: whose base is not looked at.
-        base: `embedded` or a local folder.
+        recipe: of whose base only the dtype counts, and revision and endpoint where it is `base`.
+        base: as `base.model` of a recipe.
         device: None takes the fastest one here.
         options: None is greedy decoding.
 
@@ -103,8 +113,10 @@ def open_untrained(recipe: Recipe, base: str, device: str | None = None, options
         RecipeError: the base or the device does not exist here.
         ModelError: the base is incomplete.
     """
-    changed = recipe.model_copy(update={"base": recipe.base.model_copy(update={"model": base})})
-    folder = resolve_base(base)
+    section = recipe.base if base == recipe.base.model else BaseSection(model=base, dtype=recipe.base.dtype)
+    section = pin_base(section)
+    changed = recipe.model_copy(update={"base": section})
+    folder = resolve_base(section.model, section.revision, section.endpoint)
     chosen = choose_device(device)
     dtype = choose_dtype(recipe.base.dtype, chosen)
     contract = draft_contract(changed, folder, load_tokenizer(folder), dtype=dtype, base_hash=hash_base(folder))

@@ -65,7 +65,7 @@ def open_base(contract: Contract, device: str | None = None, options: DecodingOp
         ModelError: the base is incomplete, or its tokenizer is not the contract's.
         RecipeError: the device or the base does not exist here.
     """
-    folder = resolve_base(contract.base)
+    folder = resolve_base(contract.base, contract.base_revision, contract.base_endpoint)
     tokenizer = load_tokenizer(folder)
     require_tokenizer(tokenizer, contract, str(folder))
     return build_predictor(load_base(folder, contract.dtype, choose_device(device)), tokenizer, contract, options)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extune.domain.task import RecordTask, Task
 from extune.recipe.adapters import AnyAdapter, LoraAdapter
+from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
 
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
@@ -113,10 +114,23 @@ class DataSection(Section):
 class BaseSection(Section):
     """The frozen model."""
 
-    model: str = Field("embedded", description="`embedded`, or a local directory in Hugging Face layout")
+    model: str = Field("embedded", description="`embedded`, a local folder, hf:ORG/NAME or modelscope:ORG/NAME")
+    revision: str | None = Field(None, min_length=1, description="of a hub's model: branch, tag or commit; None: main branch")
+    endpoint: str | None = Field(None, pattern="^https?://.", description="address of a mirror of the hub; None: the hub's own")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: what trains fastest here")
     adapter: str | None = Field(None, description="an earlier run of this base, whose weights are trained further")
     compile: bool = Field(False, description="train through compiled layers: faster after a first step of up to a minute")
+
+    @model_validator(mode="after")
+    def _only_hubs_have_revisions(self) -> BaseSection:
+        if parse_hub_model(self.model) is None:
+            for key, value in (("revision", self.revision), ("endpoint", self.endpoint)):
+                if value is not None:
+                    raise ValueError(
+                        f"base.{key}: {value} belongs to a model of a hub; base.model: {self.model} is none"
+                        f" (base.{key}= takes it out)"
+                    )
+        return self
 
 
 class PromptSection(Section):

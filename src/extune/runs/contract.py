@@ -40,6 +40,8 @@ class Contract(BaseModel):
         on_too_long, window_overlap: what happens to a text beyond the budget; overlap in characters.
         stop_token_ids: the ids that end an answer; the first is the one that was trained.
         base: as in the recipe; base_hash: SHA-256 over its weight files and config.
+        base_revision: of a hub's model, the commit; None for others.
+        base_endpoint: the mirror that a hub's model came from; None: the hub.
         tokenizer_hash: SHA-256 of the tokenizer's files.
         dtype: of the base's weights; where it is quantised, of the computation.
         quantization: of the base while training and predicting; None where it is whole.
@@ -67,6 +69,8 @@ class Contract(BaseModel):
     constrain: bool
     stop_token_ids: tuple[int, ...]
     base: str
+    base_revision: str | None = None
+    base_endpoint: str | None = None
     base_hash: str
     tokenizer_hash: str
     dtype: str

@@ -34,7 +34,7 @@ def check(recipe: Recipe, *, fix: Path | str | None = None) -> CheckReport:
     Raises:
         ExtuneError: the base's tokenizer cannot be loaded, or `fix` holds something already.
     """
-    base = resolve_base(recipe.base.model)
+    base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
     tokenizing = _Tokenizing(tokenizer, draft_contract(recipe, base, tokenizer))
     return examine(recipe.data, recipe.task, tokenizing, None if fix is None else Path(fix))

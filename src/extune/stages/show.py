@@ -48,7 +48,7 @@ def show(recipe: Recipe, *, split: str = "train", row: int | None = None, line: 
     """
     examples = read_split(recipe.data, split, recipe.task).examples
     example = _at_line(examples, line) if line is not None else _at_row(examples, 1 if row is None else row)
-    base = resolve_base(recipe.base.model)
+    base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
     encoder = build_encoder(tokenizer, draft_contract(recipe, base, tokenizer))
     return tuple(

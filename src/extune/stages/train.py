@@ -22,7 +22,7 @@ from extune.domain.example import Example
 from extune.errors import RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
-from extune.models.base_model import choose_device, hash_base, load_tokenizer, resolve_base
+from extune.models.base_model import choose_device, hash_base, load_tokenizer, pin_base, resolve_base
 from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
 from extune.models.continuing import start_model
 from extune.models.quantize import quantization_of
@@ -75,6 +75,7 @@ def train(
         RunError: the directory exists and `resume` is not given, or it belongs to another recipe.
         ExtuneError: recipe or data are wrong, or the training fails.
     """
+    recipe = recipe.model_copy(update={"base": pin_base(recipe.base)})
     run = RunDir(Path(out) if out is not None else _RUNS / recipe.name)
     given = {"train": train, "dev": dev}
     _require_place(run, recipe, resume)
@@ -131,7 +132,7 @@ def _train_once(
     splits = {name: split for name in ("train", "dev") if (split := _read(recipe, name, given[name])) is not None}
     device = choose_device(None)
     precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
-    base = resolve_base(recipe.base.model)
+    base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
     contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base))
     earlier = RunDir(Path(recipe.base.adapter)) if recipe.base.adapter is not None else None
@@ -157,7 +158,7 @@ def _train_once(
     except Exception:
         _remove_unbegun(run)
         raise
-    weights = save_weights(model, run.path)
+    weights = save_weights(model, run.path, recipe.base)
     contract = contract.model_copy(update={"weights": weights, "weights_hash": hash_weights(run.path, weights)})
     save_tokenizer(tokenizer, run.path)
     draw_curves(run.log, run.curves)

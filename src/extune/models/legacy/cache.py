@@ -31,8 +31,12 @@ def cache_root() -> Path:
     return Path.home() / ".cache" / "extune" / "bases"
 
 
-def native_folder(folder: Path) -> Path:
+def native_folder(folder: Path, name: str | None = None) -> Path:
     """`folder` itself, or for a legacy checkpoint the folder of its conversion, which is made where there is none yet.
+
+    Args:
+        folder: as it was released.
+        name: of the checkpoint, for the conversion's; None: the folder's.
 
     Raises:
         ModelError: a legacy checkpoint that cannot be represented exactly.
@@ -40,7 +44,7 @@ def native_folder(folder: Path) -> Path:
     if not is_legacy(folder):
         return folder
     family, _ = recognise(folder)
-    converted = cache_root() / f"{folder.resolve().name}-{_hash_content(folder)[:16]}"
+    converted = cache_root() / f"{name or folder.resolve().name}-{_hash_content(folder)[:16]}"
     if not converted.is_dir():
         _LOG.warning("%s is a %s checkpoint; converting it, once, into %s", folder, family.title, converted)
         for limit in convert_base(folder, converted).limits:
