@@ -125,7 +125,7 @@ class FieldLookup:
             name: tuple(one for one in _strings_in(text, self._lengths[name]) if one in known)
             for name, known in self._strings.items()
         }
-        return Fields(lists | self._values)
+        return Fields({**lists, **self._values})
 
 
 def seen_share(train: Iterable[Extraction], test: Iterable[Extraction]) -> float | None:
