@@ -39,7 +39,11 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Parse the command line, train, evaluate, write."""
-    parser = build_parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--what", required=True, help="names the data in the tables")
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*")
     parser.add_argument("--out", type=Path, help="keep the run here, or go on with it; default: a temporary folder")
     arguments = parser.parse_args()
     recipe = extune.load_recipe(arguments.recipe, *arguments.overrides)
@@ -59,7 +63,7 @@ def main() -> None:
         "score": evaluation.score.to_json(),
         "baselines": baselines,
     }
-    write_result("score", "benchmarks.scores", arguments, figures)
+    write_result(arguments, figures)
 
 
 def compare_with_baselines(recipe: Recipe, folder: ScoresFolder) -> dict[str, dict[str, Any]]:
@@ -97,24 +101,14 @@ def _bound_difference(first: list[tuple[float, ...]], second: list[tuple[float, 
     return difference.low, difference.high
 
 
-def build_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every script that scores a recipe is told."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("name")
-    parser.add_argument("--what", required=True, help="names the data in the tables")
-    parser.add_argument("recipe")
-    parser.add_argument("overrides", nargs="*")
-    return parser
-
-
-def write_result(kind: str, module: str, arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
-    """Keep what was measured as `results/KIND-NAME.json`, with the command and the machine, and print it."""
+def write_result(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Keep what was measured as `results/score-NAME.json`, with the command and the machine, and print it."""
     words = shlex.join([arguments.name, arguments.recipe, *arguments.overrides, "--what", arguments.what])
-    command = f"python -m {module} {words}"
+    command = f"python -m benchmarks.scores {words}"
     result = {"what": arguments.what, "command": command, "machine": describe_machine(), **figures}
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
-    (RESULTS / f"{kind}-{arguments.name}.json").write_text(text, encoding="utf-8")
+    (RESULTS / f"score-{arguments.name}.json").write_text(text, encoding="utf-8")
     print(text)
 
 

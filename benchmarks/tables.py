@@ -1,7 +1,7 @@
 """Write the measured figures into the docs: `python -m benchmarks.tables` (`--check` only compares).
 
 `benchmarks/results/*.json` are the one source; blocks between `<!-- scores -->` and `<!-- /scores -->`, and the same with
-`commands` and `zero-shot`, are replaced.
+`commands`, are replaced.
 """
 
 from __future__ import annotations
@@ -32,34 +32,23 @@ def render_scores(page: str) -> str:
     """The score table of one page as Markdown, one row per result file."""
     head = PAGES[page]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_score_row(result)) + " |" for result in _read_results("score")]
+    lines += ["| " + " | ".join(_score_row(result)) + " |" for result in _read_results()]
     return "\n".join(lines) + "\n"
 
 
 def render_commands(_: str) -> str:
     """The command of each row of the score table."""
-    return "".join(f"* {result['what']}: `{result['command']}`\n" for result in _read_results("score"))
-
-
-def render_zero_shot(_: str) -> str:
-    """Scores of the untrained base on data that its pre-training did not see."""
-    lines = ["| data | P | R | strict F1 [95 % interval] | command |", "|---|---|---|---|---|"]
-    for result in _read_results("zero-shot"):
-        micro, (low, high) = result["score"]["micro"], result["score"]["interval"]
-        scores = f"{micro['precision']:.3f} | {micro['recall']:.3f} | {micro['f1']:.3f} [{low:.3f}, {high:.3f}]"
-        lines.append(f"| {result['what']} | {scores} | `{result['command']}` |")
-    return "\n".join(lines) + "\n"
+    return "".join(f"* {result['what']}: `{result['command']}`\n" for result in _read_results())
 
 
 _BLOCKS: dict[str, Callable[[str], str]] = {
     "scores": render_scores,
     "commands": render_commands,
-    "zero-shot": render_zero_shot,
 }
 
 
-def _read_results(kind: str) -> list[dict[str, Any]]:
-    paths = sorted((ROOT / "benchmarks" / "results").glob(f"{kind}-*.json"))
+def _read_results() -> list[dict[str, Any]]:
+    paths = sorted((ROOT / "benchmarks" / "results").glob("score-*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
