@@ -71,7 +71,9 @@ def make_fault(example: Example, kind: str, types: Sequence[str], draw: random.R
         other = draw.choice([name for name in types if name != before.type])
         now = span_at(text, other, before.start, before.end)
     else:
-        start, end = draw.choice([(before.start + 1, before.end), (before.start, before.end - 1), (before.start, before.end + 1)])
+        start, end = draw.choice(
+            [(before.start + 1, before.end), (before.start, before.end - 1), (before.start, before.end + 1)]
+        )
         if not start < end <= len(text):
             return None
         now = span_at(text, before.type, start, end)

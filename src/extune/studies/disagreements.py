@@ -35,7 +35,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One difference. `gold` or `predicted` is None where that side has nothing; `corrected` is gold as the model has it here."""
+    """One difference. `gold` or `predicted` is None where that side has nothing; `corrected` is gold as the model has it."""
 
     kind: str
     gold: Item | None
