@@ -74,9 +74,9 @@ def test_what_a_format_cannot_hold_is_told(make_scorer: MakeScorer) -> None:
     assert not make_scorer(format="bio").can_write(Example("1", TEXT), NESTED)
 
 
-def test_an_engine_without_probabilities_is_refused(make_scorer: MakeScorer, make_contract: Callable[..., Contract],
-    base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
-) -> None:  # fmt: skip
+def test_an_engine_without_probabilities_is_refused(
+    make_contract: Callable[..., Contract], base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
     encoder = build_predictor(base_model, tokenizer, make_contract()).encoder
     with pytest.raises(EngineError, match="scripted does not tell"):
         AnnotationScorer(Predictor(encoder, ScriptedEngine({})))
