@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,7 +149,7 @@ def _going_on(verb: str, recipe: str, overrides: list[str] | None, out: Path | N
         raise
 
 
-def _quote(finding: dict[str, Any]) -> str:
+def _quote(finding: Mapping[str, Any]) -> str:
     """The place of a span in its text, or the text's beginning."""
     item = finding["predicted"] or finding["gold"]
     text = finding["text"].replace("\n", " ")

@@ -230,7 +230,7 @@ def _count(scored: Scored) -> tuple[tuple[float, float, float], ...]:
 def read_training_speed(log: Path) -> float:
     """Median of the rows a second that a training's log has, in which scoring and saving do not count."""
     lines = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
-    return statistics.median(line["rows_per_second"] for line in lines if "rows_per_second" in line)
+    return float(statistics.median(line["rows_per_second"] for line in lines if "rows_per_second" in line))
 
 
 def _judge(
