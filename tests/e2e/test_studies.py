@@ -52,7 +52,8 @@ def test_curve(recipe_file: Path, tmp_path: Path) -> None:
 
 
 def test_bakeoff(recipe_file: Path, tmp_path: Path, extune: Extune) -> None:
-    done = extune("bakeoff", recipe_file, "data.train_limit=4", "--steps", 1, "--out", tmp_path / "b")
+    words = ("data.train_limit=4", "data.dev=", "data.split={dev: 1}")
+    done = extune("bakeoff", recipe_file, *words, "--steps", 1, "--out", tmp_path / "b")
     assert done.code == 0
     assert "proposal: prompt.format=" in done.out
     found = json.loads((tmp_path / "b" / "bakeoff.json").read_text(encoding="utf-8"))
