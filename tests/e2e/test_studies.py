@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from extune.cli.study_verbs import going_on
 from extune.recipe.load import load_recipe
 from extune.runs.run_dir import RunDir
 from extune.studies.curve import learning_curve
@@ -73,3 +74,9 @@ def test_refusals_say_why(words: tuple[str, ...], said: str, extune: Extune) -> 
     done = extune(*words)
     assert done.code == 2
     assert said in done.err
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), going_on("curve", "tiny.yaml", ["data.dev=my dev"], tmp_path, "--seeds 3"):
+        raise KeyboardInterrupt
+    assert f"extune curve tiny.yaml 'data.dev=my dev' --out {tmp_path} --seeds 3" in capsys.readouterr().err

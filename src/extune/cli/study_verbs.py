@@ -34,7 +34,7 @@ def audit(
     from extune.studies.audit import audit as audit_recipe
     from extune.studies.review_files import describe_item
 
-    with _going_on("audit", recipe, overrides, out, f"--folds {folds}"):
+    with going_on("audit", recipe, overrides, out, f"--folds {folds}"):
         done = audit_recipe(loaded, out, folds=folds, tell=note, console=errors())
     rows = [
         (
@@ -71,7 +71,7 @@ def curve(
     from extune.reporting.learning_curve import describe_forecast
     from extune.studies.curve import learning_curve, name_curve
 
-    with _going_on("curve", recipe, overrides, out, f"--seeds {seeds}"):
+    with going_on("curve", recipe, overrides, out, f"--seeds {seeds}"):
         done = learning_curve(loaded, out, seeds=seeds, tell=note, console=errors())
     sizes = list(done.scores[done.headline])
     rows = [
@@ -101,7 +101,7 @@ def bakeoff(
     quiet_libraries()
     from extune.studies.bakeoff import bakeoff as compare_formats
 
-    with _going_on("bakeoff", recipe, overrides, out, f"--steps {steps}"):
+    with going_on("bakeoff", recipe, overrides, out, f"--steps {steps}"):
         done = compare_formats(loaded, out, steps=steps, tell=note, console=errors())
     rows = [
         (
@@ -135,7 +135,7 @@ def bakeoff(
 
 
 @contextmanager
-def _going_on(verb: str, recipe: str, overrides: list[str] | None, out: Path | None, option: str) -> Iterator[None]:
+def going_on(verb: str, recipe: str, overrides: list[str] | None, out: Path | None, option: str) -> Iterator[None]:
     """Say after Ctrl-C how to go on."""
     try:
         yield
