@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 import extune
-from extune.cli import base_verbs, check_verb, compare_verb, convert_verb, recipe_verbs, run_verbs, variant_verbs
+from extune.cli import (
+    base_verbs,
+    check_verb,
+    compare_verb,
+    convert_verb,
+    recipe_verbs,
+    run_verbs,
+    study_verbs,
+    variant_verbs,
+)
 from extune.cli.terminal import note, print_error, say, use_utf8
 from extune.errors import ExtuneError
 
@@ -30,6 +39,9 @@ app.command("demo")(recipe_verbs.demo)
 app.command("check")(check_verb.check)
 app.command("show")(recipe_verbs.show)
 app.command("train")(recipe_verbs.train)
+app.command("audit")(study_verbs.audit)
+app.command("curve")(study_verbs.curve)
+app.command("bakeoff")(study_verbs.bakeoff)
 app.command("predict")(run_verbs.predict)
 app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)

@@ -33,7 +33,7 @@ def assign_parts(examples: Sequence[Example], groups: Mapping[str, str], split: 
     """
     keys = [f"group {groups[one.id]}" if one.id in groups else find_key(one) for one in examples]
     sizes = Counter(keys)
-    places = {key: _hash(split.seed, key) for key in sizes}
+    places = {key: hash_place(split.seed, key) for key in sizes}
     order = sorted(sizes, key=lambda key: (places[key], key))
     strata = _find_strata(examples, keys) if split.stratify else dict.fromkeys(sizes, "")
     test = _take(order, split.test, (sizes, strata), {key for key in order if places[key] < (split.test or 0)}, split.stratify)
@@ -109,7 +109,7 @@ def _find_strata(examples: Sequence[Example], keys: Iterable[str]) -> dict[str, 
     return {key: min(found, key=lambda name: (-found[name], name)) for key, found in counts.items()}
 
 
-def _hash(seed: int, key: str) -> float:
+def hash_place(seed: int, key: str) -> float:
     """A number in [0, 1) that looks random and depends on seed and key only."""
     digest = hashlib.blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48

@@ -80,6 +80,20 @@ class GrammarCompiler:
         unpacked = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little", count=self._vocabulary_size)
         return unpacked.view(np.bool_)
 
+    def masks(self, matcher: Matcher, answer: Sequence[int]) -> Mask | None:
+        """What was allowed in the place of each token of a whole answer, stop id included: (tokens, vocabulary).
+
+        None where the grammar does not allow the answer. The matcher is used up.
+        """
+        rows = []
+        for number, token in enumerate(answer):
+            rows.append(self.allowed([matcher])[0])
+            if not rows[-1][token]:
+                return None
+            if number + 1 < len(answer):
+                matcher.accept(token)
+        return np.stack(rows)
+
 
 def _start_compilers() -> ThreadPoolExecutor:
     """A thread with a deep stack: compiling recurses through a text's characters, and some systems give threads 1 MiB."""

@@ -64,6 +64,19 @@ def choose_tokens(
     return chosen.tolist(), logprobs.tolist()
 
 
+def score_tokens(logits: torch.Tensor, ids: Sequence[int], allowed: Mask | None) -> tuple[float, ...]:
+    """Natural log-probability of each of N given tokens among those that were allowed in its place.
+
+    `logits` is float32 of shape (N, V), row n from what stands before token n; `allowed` has the same shape, None allows
+    everything. It must allow `ids`.
+    """
+    if allowed is not None:
+        logits = logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), float("-inf"))
+    chosen = torch.tensor(ids, device=logits.device)[:, None]
+    logprobs: list[float] = logits.log_softmax(dim=-1).gather(1, chosen)[:, 0].tolist()
+    return tuple(logprobs)
+
+
 def _penalize(scores: torch.Tensor, answers: Sequence[Answer], penalty: float) -> None:
     """Make tokens of the prompt and the answer so far less likely (Keskar et al. 2019, arXiv:1909.05858)."""
     for row, answer in enumerate(answers):

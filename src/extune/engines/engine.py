@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from extune.domain.prediction import Completion
 from extune.domain.prompt import Prompt
@@ -61,6 +61,14 @@ class Engine(Protocol):
         Raises:
             EngineError: completions cannot be produced; never for an answer that is merely bad.
         """
+
+
+@runtime_checkable
+class AnswerScorer(Protocol):
+    """An engine that can also say how probable a given answer is."""
+
+    def score_answers(self, prompts: Sequence[Prompt], answers: Sequence[Sequence[int]]) -> list[tuple[float, ...] | None]:
+        """Log-probability of each token of one given answer per prompt; None where the prompt's grammar forbids the answer."""
 
 
 def _out_of_range(name: str, value: float, expected: str, good: str) -> RecipeError:

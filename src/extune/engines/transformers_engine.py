@@ -21,8 +21,8 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.prediction import Completion
 from extune.domain.prompt import Prompt
-from extune.engines.constraint import GrammarCompiler
-from extune.engines.decoding import Answer, choose_tokens
+from extune.engines.constraint import GrammarCompiler, Matcher
+from extune.engines.decoding import Answer, choose_tokens, score_tokens
 from extune.engines.engine import DecodingOptions
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
@@ -100,6 +100,72 @@ class TransformersEngine:
                 waiting = waiting[len(batch) :]
         return [completions[index] for index in range(len(prompts))]
 
+    def score_answers(self, prompts: Sequence[Prompt], answers: Sequence[Sequence[int]]) -> list[tuple[float, ...] | None]:
+        """How probable given answers are: what `complete` would have computed, had it been made to write them.
+
+        Args:
+            prompts: with their grammars.
+            answers: ids of one answer for each prompt, stop id included; at least one id.
+
+        Returns:
+            Of each answer the natural log-probability of every token under the mask of the prompt's grammar, or None where the
+            grammar does not allow the answer.
+
+        Raises:
+            EngineError: as in `complete`.
+        """
+        scores: dict[int, tuple[float, ...] | None] = {}
+        lengths = [len(prompt.ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        with _evaluation(self._model), torch.no_grad():
+            prefix_length = self._shared_prefix_length(prompts)
+            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
+            waiting = sorted(range(len(prompts)), key=lambda index: lengths[index], reverse=True)
+            while waiting:
+                batch = waiting[: 1 if self._one_at_a_time else max(1, self._batch_tokens // lengths[waiting[0]])]
+                try:
+                    scores |= self._score(batch, prompts, answers, prefix, prefix_length)
+                except torch.OutOfMemoryError:
+                    self._shrink(len(batch), lengths[batch[0]])
+                    continue
+                waiting = waiting[len(batch) :]
+        return [scores[index] for index in range(len(prompts))]
+
+    def _score(
+        self,
+        batch: Sequence[int],
+        prompts: Sequence[Prompt],
+        answers: Sequence[Sequence[int]],
+        prefix: DynamicCache | None,
+        prefix_length: int,
+    ) -> dict[int, tuple[float, ...] | None]:
+        """`score_answers` of the numbers in `batch`, in one forward pass."""
+        # the last token of an answer predicts nothing; what is before the first is the end of its prompt
+        rests = [(*prompts[index].ids[prefix_length:], *answers[index][:-1]) for index in batch]
+        ids, mask, positions = self._left_pad(rests, self._virtual_tokens + prefix_length)
+        logits = self._decoder(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self._copy(prefix, len(batch)),
+            use_cache=True,
+            logits_to_keep=max(len(answers[index]) for index in batch),
+        ).logits
+        scores = {}
+        for row, index in enumerate(batch):
+            matcher = self._match(prompts[index])
+            own = logits[row, -len(answers[index]) :].float()
+            masks = None if matcher is None or self._compiler is None else self._compiler.masks(matcher, answers[index])
+            scores[index] = None if matcher is not None and masks is None else score_tokens(own, answers[index], masks)
+        return scores
+
+    def _copy(self, prefix: DynamicCache | None, rows: int) -> DynamicCache:
+        """The prefix's keys and values, once for each row."""
+        if prefix is None:
+            return DynamicCache(config=self._model.config)
+        cache = copy.deepcopy(prefix)
+        cache.batch_repeat_interleave(rows)
+        return cache
+
     def _shared_prefix_length(self, prompts: Sequence[Prompt]) -> int:
         """Tokens with which all prompts begin, leaving at least one of each; 0 where sharing is impossible or pays nothing."""
         if len(prompts) < 2 or not _attends_everywhere(self._model):
@@ -126,10 +192,12 @@ class TransformersEngine:
         return waiting[: max(1, self._batch_tokens // len(prompts[waiting[0]].ids))]
 
     def _start(self, index: int, prompt: Prompt, options: DecodingOptions) -> Answer:
+        return Answer(index, prompt, self._match(prompt), Random(f"{options.seed}/{index}"))
+
+    def _match(self, prompt: Prompt) -> Matcher | None:
         if prompt.grammar is not None and self._compiler is None:
             self._compiler = GrammarCompiler(self._tokenizer, self._model.config.vocab_size, sorted(self._stop_token_ids))
-        matcher = self._compiler.compile(prompt) if self._compiler is not None else None
-        return Answer(index, prompt, matcher, Random(f"{options.seed}/{index}"))
+        return self._compiler.compile(prompt) if self._compiler is not None else None
 
     def _decodes(
         self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
@@ -145,11 +213,7 @@ class TransformersEngine:
         self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
     ) -> None:
         budget = options.token_budget(self._max_answer_tokens)
-        if prefix is None:
-            cache = DynamicCache(config=self._model.config)
-        else:
-            cache = copy.deepcopy(prefix)
-            cache.batch_repeat_interleave(len(answers))
+        cache = self._copy(prefix, len(answers))
         rests = [answer.prompt.ids[prefix_length:] for answer in answers]
         ids, mask, positions = self._left_pad(rests, self._virtual_tokens + prefix_length)
         active = list(answers)
