@@ -10,6 +10,7 @@ from extune.evaluation.assessment import assess
 from extune.evaluation.generation_metrics import TargetLoss
 from extune.evaluation.score import Score
 from extune.evaluation.scoring import score_predictions
+from extune.reporting.background import read_background
 from extune.reporting.reports import write_score_report, write_score_seed_report
 from extune.reporting.scores_folder import read_meta, read_scores_folder
 from extune.reporting.training_set import read_training_set
@@ -44,6 +45,7 @@ def _write_again(run: RunDir, folder: Path) -> Score:
         assessment=assess(score, task, scores.examples, scores.predictions, reference),
         meta={**scores.meta, "training_set": training_set},
         documents=list(zip(scores.examples, scores.predictions, strict=True)),
+        background=read_background(run),
     )
     return score
 

@@ -19,6 +19,7 @@ from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
+from extune.reporting.background import read_background
 from extune.runs.run_dir import RunDir, read_json
 from extune.stages.evaluate import describe_score, score_examples, write_scores
 from extune.stages.train import train
@@ -74,7 +75,7 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     folder = run.scores("test", _ENGINE)
     file = find_split(recipe.data, "test") or Path()
     meta = describe_score(run.path.name, "test", _ENGINE, file, scored)
-    assessment = write_scores(folder, scored, meta, {"untrained base": untrained}, reference)
+    assessment = write_scores(folder, scored, meta, {"untrained base": untrained}, reference, read_background(run))
     training = read_json(run.manifest_file)["training"]
     return DemoResult(
         run=run,
