@@ -40,7 +40,15 @@ def test_three_panels_and_the_best_dev_score(tmp_path: Path) -> None:
         *({"step": step, "dev_f1": f1, "dev_loss": 0.5} for step, f1 in ((20, 0.5), (40, 0.75), (50, 0.6))),
     )
     texts = _texts(picture)
-    assert {"loss", "dev F1", "learning rate", "optimizer step", "training · dev", "perplexity", "best 0.7500 at step 40"} <= set(texts)
+    assert {
+        "loss",
+        "dev F1",
+        "learning rate",
+        "optimizer step",
+        "training · dev",
+        "perplexity",
+        "best 0.7500 at step 40",
+    } <= set(texts)
     assert len(list(picture.iter(f"{_SVG}polyline"))) == 6
 
 

@@ -1,8 +1,8 @@
 """What each document adds to the headline of its kind of task, so that two systems can be compared document by document.
 
-In: examples with gold, their predictions, what the report says about fields and labels. Out: counts, for all kinds in one shape:
-the F1 of summed `total`s is strict F1 of spans, micro F1 of records, accuracy (micro F1 of several labels), and ROUGE-L, since
-an answer of ROUGE-L r counts as r right, 1 - r wrong and 1 - r missed. It knows nothing about files.
+In: examples with gold, their predictions, what the report says about fields and labels. Out: counts, for all kinds in one
+shape: the F1 of summed `total`s is strict F1 of spans, micro F1 of records, accuracy (micro F1 of several labels), and
+ROUGE-L, since an answer of ROUGE-L r counts as r right, 1 - r wrong and 1 - r missed. It knows nothing about files.
 """
 
 from __future__ import annotations

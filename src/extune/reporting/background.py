@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from extune.errors import DataError
+from extune.errors import DataError, RunError
+from extune.files import read_text
 from extune.reporting.curves import render_curves
 from extune.reporting.privacy import hide_folders
 from extune.reporting.words import say_in_svg
@@ -45,9 +46,8 @@ def read_background(run: RunDir) -> Background:
 
     Raises:
         RunError: a file of the run is corrupted.
-        RecipeError: the recipe cannot be read.
     """
-    recipe = hide_folders(run.recipe().model_dump(mode="json")) if run.recipe_file.is_file() else {}
+    recipe = hide_folders(_read_recipe(run)) if run.recipe_file.is_file() else {}
     manifest = hide_folders(read_json(run.manifest_file)) if run.manifest_file.is_file() else {}
     if not run.log.is_file():
         return Background(recipe, manifest)
@@ -55,3 +55,23 @@ def read_background(run: RunDir) -> Background:
         return Background(recipe, manifest, render_curves(run.log, say_in_svg))
     except DataError as error:  # the scores are worth a page without the curves
         return Background(recipe, manifest, note=hide_folders(str(error)))
+
+
+def _read_recipe(run: RunDir) -> Mapping[str, Any]:
+    """The file as it is: it was complete when it was written, whatever keys this version knows."""
+    try:
+        recipe = yaml.safe_load(read_text(run.recipe_file))
+    except yaml.YAMLError as error:
+        raise _corrupted(run, str(error)) from None
+    if not isinstance(recipe, dict):
+        raise _corrupted(run, "not a mapping")
+    return recipe
+
+
+def _corrupted(run: RunDir, reason: str) -> RunError:
+    return RunError(
+        f"cannot be read: {reason}",
+        where=str(run.recipe_file),
+        expected="the recipe that extune wrote",
+        fix="copy the file again from the original run",
+    )

@@ -81,7 +81,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     left out; so are lines that are no JSON object (a machine went down while writing), and the picture says how many.
     """
     drawn, height = _draw(*_read_log(log), lambda phrase, **values: escape(phrase.format(**values)))
-    size = f'width="{_WIDTH}" height="{height:g}"'
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height:g}"'
     back = '<rect class="back" width="100%" height="100%"/>'
     write_text(picture, "\n".join([_head(height, size), f"<style>{_STANDALONE}</style>", back, *drawn, "</svg>"]) + "\n")
 
@@ -117,7 +117,7 @@ def _to_perplexity(losses: _Series) -> _Series:
 
 
 def _head(height: float, more: str) -> str:
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" {more} role="img" aria-label="training curves">'
+    return f'<svg viewBox="0 0 {_WIDTH} {height:g}" {more} role="img" aria-label="training curves">'
 
 
 def _read_rows(text: str) -> tuple[list[Mapping[str, object]], int]:

@@ -58,7 +58,8 @@ def build_payload(
     """Everything that the script needs.
 
     Args:
-        documents: of the whole test set. Of more than `MOST_DOCUMENTS`, those with mistakes come first and the rest is left out.
+        documents: of the whole test set. Of more than `MOST_DOCUMENTS`, those with mistakes come first and the rest is left
+            out, which the page says.
         names: types, fields or labels in their order; others that occur follow.
         answers: heading of each prediction.
         atlases: of each prediction, for spans; its mistakes can be filtered.

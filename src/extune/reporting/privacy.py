@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-# An absolute folder inside a sentence: behind a blank, a quote or a bracket, up to its last separator.
-_FOLDER = re.compile(r"""(?<![^\s"'(=（「])(?:/|~/|[A-Za-z]:[\\/]|\\\\)(?:[^\s"'<>|:：]*[\\/])""")
+# An absolute folder inside a sentence: behind a blank, a quote or a bracket, up to its last separator. Single blanks between
+# words can belong to it: rather a word too many is hidden than a name too few.
+_FOLDER = re.compile(r"""(?<![^\s"'(=（「])(?:/|~/|[A-Za-z]:[\\/]|\\\\)(?:(?:[^\s"'<>|:：]|(?<=\w) (?=\w))*[\\/])""")
 
 
 def hide_folders(value: Any) -> Any:

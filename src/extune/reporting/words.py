@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
+from extune.reporting.check_words import CHECK_CHINESE
+
 _REPORT = {
     "Skip to the content": "跳到正文",
     "Headline": "要点",
@@ -43,14 +45,16 @@ _REPORT = {
     "There is no baseline for this kind of task, or train is not known.": "此类任务没有基线，或训练集未知。",
     "{count} of the scored texts are also in train": "评测文本中有 {count} 条也在训练集中",
     "{name} without them {figure}": "去掉它们后 {name} 为 {figure}",
-    "Rows are gold, columns predicted. A number opens its documents below.": "行为标准答案，列为预测。点击数字可在下方查看相应文档。",
+    "Rows are gold, columns predicted. A number opens its documents below.": (
+        "行为标准答案，列为预测。点击数字可在下方查看相应文档。"
+    ),
     "The diagonal holds right spans and those with other boundaries only.": "对角线包含完全正确的片段，以及仅边界不同的片段。",
     "{count} names that occur least are left out.": "出现最少的 {count} 个名称未列出。",
     "Every wrong and every missed span stands in exactly one class; columns add both. A number opens its documents below.": (
         "每个误报和每个漏报都恰好属于一类；各列为两者之和。点击数字可在下方查看相应文档。"
     ),
     "{count} of {total} answers have a problem.": "{total} 个输出中有 {count} 个存在问题。",
-    "Mentions that are not in their text ({ungrounded}) and pieces that became no span ({unusable}) count as wrong predictions.": (
+    "Mentions not in their text ({ungrounded}) and pieces that became no span ({unusable}) count as wrong predictions.": (
         "不在原文中的提及（{ungrounded}）和未能成为片段的部分（{unusable}）都算作误报。"
     ),
     "None: every answer could be read.": "无：每个输出都可以解析。",
@@ -179,7 +183,9 @@ _DOCUMENTS = {
     "with mistakes": "有错误",
     "without mistake": "无错误",
     "also in train": "也在训练集中",
-    "{first} to {last} of {chosen} chosen; {total} documents in all.": "第 {first} 至 {last} 条，选中 {chosen} 条，共 {total} 条文档。",
+    "{first} to {last} of {chosen} chosen; {total} documents in all.": (
+        "第 {first} 至 {last} 条，选中 {chosen} 条，共 {total} 条文档。"
+    ),
     "Of {total} documents this page holds {held}, those with mistakes first; predictions.jsonl holds all.": (
         "{total} 条文档中本页收录 {held} 条，有错误的优先；全部见 predictions.jsonl。"
     ),
@@ -205,7 +211,7 @@ _PAIR = {
     "B is better: the interval of the difference lies above 0.": "B 更好：差值的区间在 0 以上。",
     "B is worse: the interval of the difference lies below 0.": "B 更差：差值的区间在 0 以下。",
     "This test set does not show a difference: the interval holds 0.": "此测试集看不出差别：区间包含 0。",
-    "Intervals: paired bootstrap over documents. p: approximate randomisation; of single names not corrected for their number.": (
+    "Intervals: paired bootstrap over documents. p: approximate randomisation, not corrected for the number of names.": (
         "区间：按文档的配对自助法。p：近似随机化检验；单个名称的 p 值未作多重比较校正。"
     ),
     "Not both of them have a recipe.": "两者并非都有配方。",
@@ -263,7 +269,7 @@ _FACTS = {
     "data": "数据",
 }
 
-CHINESE = {**_REPORT, **_FIGURES, **_MISTAKES, **_DOCUMENTS, **_PAIR, **_CURVES, **_FACTS}
+CHINESE = {**_REPORT, **_FIGURES, **_MISTAKES, **_DOCUMENTS, **_PAIR, **_CURVES, **_FACTS, **CHECK_CHINESE}
 
 
 def say(phrase: str, **values: object) -> Markup:

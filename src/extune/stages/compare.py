@@ -1,7 +1,8 @@
 """`extune compare`: which of several scored runs is better, by how much, and on which rows.
 
-In: runs, or folders of scores, of one test set and any kind of task. Out: a leaderboard, and for each run but the first its difference to the first:
-intervals, p-values, rows fixed and broken. Everything comes from the predictions that were scored; no model is loaded.
+In: runs, or folders of scores, of one test set and any kind of task. Out: a leaderboard, and for each run but the first its
+difference to the first: intervals, p-values, rows fixed and broken. Everything comes from the predictions that were scored; no
+model is loaded.
 """
 
 from __future__ import annotations
