@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.reporting.page_reader import Page
 
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Mention, Span
 from extune.domain.example import Example, Source
@@ -34,59 +34,19 @@ CASES: list[tuple[Task, Annotation, Annotation]] = [
     (CLASSES, Labels(("科技",)), Labels(("<体育>",))),
     (GenerationTask(), Answer("多休息"), Answer(HOSTILE)),
 ]
-_VOID = {"meta", "br", "img", "link", "input"}
 
 
-class Page(HTMLParser):
-    """Collects the visible text, the tables and what a page carries; refuses tags that are not properly nested."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.stack: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.cells: list[list[str]] = []
-        self.addresses: list[str] = []
-        self.carried: dict[str, str] = {}
-        self._id = ""
-        self.feed(source)
-        assert not self.stack
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
-        if tag == "script":
-            self._id = values.get("id") or ""
-        if tag == "tr":
-            self.cells.append([])
-        if tag in {"th", "td"}:
-            self.cells[-1].append("")
-        if tag not in _VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self.stack:
-            self.carried[self._id] = data
-        elif "style" not in self.stack:
-            self.text += data
-            if self.stack[-3:] and {"th", "td"} & set(self.stack):
-                self.cells[-1][-1] += data
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        return json.loads(self.carried["data-documents"])
+def assess_pairs(task: Task, pairs: list[tuple[Example, Prediction]], reference: TrainingReference | None = None) -> Assessment:
+    """What is said about the predictions of some documents."""
+    examples, predictions = [example for example, _ in pairs], [prediction for _, prediction in pairs]
+    loss = TargetLoss(1.0, 4) if isinstance(task, GenerationTask) else None
+    score = score_predictions(task, examples, predictions, loss=loss, resamples=50)
+    return assess(score, task, examples, predictions, reference)
 
 
 def write(folder: Path, task: Task, pairs: list[tuple[Example, Prediction]], **more: Any) -> tuple[Page, dict[str, Any]]:
     """The page and `report.json` of some documents."""
-    examples, predictions = [example for example, _ in pairs], [prediction for _, prediction in pairs]
-    loss = TargetLoss(1.0, 4) if isinstance(task, GenerationTask) else None
-    score = score_predictions(task, examples, predictions, loss=loss, resamples=50)
-    assessment = assess(score, task, examples, predictions, more.pop("reference", None))
+    assessment = assess_pairs(task, pairs, more.pop("reference", None))
     write_score_report(folder, assessment=assessment, meta=META, documents=pairs, **more)
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     return page, json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -128,17 +88,17 @@ def test_shown_figures_are_those_of_the_json(tmp_path: Path, task: Task, gold: A
     pairs = make_pairs(gold, predicted)
     page, content = write(tmp_path, task, pairs)
     score = content["score"]
-    shown = {row[0].strip(): row[1:] for row in page.cells if row}
     figure = score.get("accuracy", score.get("rouge_l", score.get("micro", {}).get("f1")))
     low, high = score["interval"]
     assert f"{figure:.4f}" in page.text
-    assert shown["r|1"][:2] == [f"{figure:.4f}", f"{low:.4f} – {high:.4f}"]
-    groups = score.get("per_type", score.get("fields", score.get("per_label", {})))
-    for name, one in groups.items():
-        row = shown[name]
+    assert ["r|1", f"{figure:.4f}", f"{low:.4f} – {high:.4f}", ""] in page.cells
+    for name, one in score.get("per_type", score.get("fields", score.get("per_label", {}))).items():
         numbers = [f"{one[key]:.4f}" if one[key] is not None else "–" for key in ("precision", "recall", "f1")]
-        assert [cell for cell in row if cell in numbers][:3] == numbers
-        assert f"{one['tp'] + one['fn']:.0f}" in row
+        counts = [f"{one['tp'] + one['fn']:.0f}", f"{one['tp'] + one['fp']:.0f}"]
+        shown = [
+            [cell for cell in row[1:] if cell not in ("verbatim", "text", "enum")] for row in page.cells if row[:1] == [name]
+        ]
+        assert [*counts, *numbers] in [row[:5] for row in shown]
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert f"{figure:.4f}" in markdown
 
@@ -156,17 +116,14 @@ def test_the_atlas_in_the_page_is_the_one_of_the_json(tmp_path: Path) -> None:
     assert listed == [(one["id"], one["class"], one["side"]) for one in content["atlas"]["mistakes"]]
     assert {one[3] for row in carried["documents"] for one in row["a"][0].get("m", ())} == {0, 2}
     total = content["atlas"]["total"]
-    (row,) = [cells for cells in page.cells if cells and cells[0] == "all全部"]
+    (row,) = [cells for cells in page.cells if cells[:1] == ["all全部"]]
     assert row[1:5] == [f"{total['f1']:.4f}", f"{total['tp']}", f"{total['fp']}", f"{total['fn']}"]
     for name in ("by seen", "by length", "seen with this type"):
         assert name in page.text
-    for name, counts in ((row["name"], row["counts"]) for row in content["type_confusion"]["rows"]):
-        cells = next(cells for cells in page.cells if cells[:1] in ([name], ["spurious多余"] if name == "spurious" else [name]))
-        if name == "方":
-            assert [
-                int(cell) if cell != "·" else 0 for cell in next(c for c in page.cells if c[:1] == ["方"] and "·" in c)[1:]
-            ] == counts
-        assert cells
+    for row in content["type_confusion"]["rows"]:
+        name = "spurious多余" if row["name"] == "spurious" else row["name"]
+        shown = [cells[1:] for cells in page.cells if cells[:1] == [name]]
+        assert ["·" if count == 0 else str(count) for count in row["counts"]] in shown
     assert "2 of the scored texts are also in train" in page.text
     assert all(row["k"] == 1 for row in carried["documents"])
 
@@ -175,9 +132,13 @@ def test_confidences_become_a_reliability_table(tmp_path: Path) -> None:
     task, gold, _ = CASES[0]
     sure = Extraction((Span("方", "桂枝汤", 1, 4, 0.95), Span("方", "枝", 2, 3, 0.15)))
     page, content = write(tmp_path, task, make_pairs(gold, sure))
-    assert [(one["count"], one["right"]) for one in content["reliability"]["bins"]] == [(2, 0.0), (2, 1.0)]
+    assert [(one["count"], one["right"]) for one in content["reliability"]["bins"]] == [
+        (1, 0.0),
+        (1, 1.0),
+    ]  # the other document repeats the gold, without confidence
+    assert content["reliability"]["without"] == 2
     assert content["reliability"]["error"] == pytest.approx(0.1)
-    assert ["0.9 – 1.0", "2", "0.9500", "1.0000", ""] in page.cells
+    assert ["0.9 – 1.0", "1", "0.9500", "1.0000", ""] in page.cells
     silent, content = write(tmp_path, task, make_pairs(gold, gold))
     assert content["reliability"] is None
     assert "These predictions carry no confidence" in silent.text

@@ -6,7 +6,7 @@ CHECK_CHINESE = {
     "error": "错误",
     "warning": "警告",
     "info": "提示",
-    "{count} places": "{count} 处",
+    "places: {count}": "{count} 处",
     "Errors: training would not start": "错误：训练无法开始",
     "Warnings": "警告",
     "For your information": "供参考",
@@ -86,7 +86,9 @@ CHECK_CHINESE = {
     "more than two thirds of the training answers are empty": "超过三分之二的训练答案为空",
     "check that they are; leave some of them out": "核实；可去掉一部分",
     "a prompt or answer beyond the budget": "提示或答案超出预算",
-    "raise the budget, or data.on_too_long=window or drop; nothing is cut off": "提高预算，或 data.on_too_long=window 或 drop；绝不截断",
+    "raise the budget, or data.on_too_long=window or drop; nothing is cut off": (
+        "提高预算，或 data.on_too_long=window 或 drop；绝不截断"
+    ),
     "beyond the budget and left out": "超出预算，未使用",
     "raise prompt.max_input_tokens, or data.on_too_long=window": "提高 prompt.max_input_tokens，或 data.on_too_long=window",
     "beyond the budget and cut into windows": "超出预算，切成窗口",

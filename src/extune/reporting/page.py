@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from extune.evaluation.metrics import MeanDeviation
-from extune.files import write_json, write_text
+from extune.files import write_text
 from extune.reporting.privacy import hide_folders
 from extune.reporting.views import NOTHING, show_figure
 from extune.reporting.words import CHINESE, say, say_if_known
@@ -34,7 +34,7 @@ def write_report_files(folder: Path, content: Mapping[str, Any], template: str, 
         template: of the Markdown; the page has its own, `context["page"]`.
         context: what the templates show.
     """
-    write_json(folder / "report.json", content)
+    _write(folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     text = _build_environment().get_template(f"{template}.md.jinja").render(context)
     _write(folder / "report.md", text)
     write_page(folder / "report.html", context["page"], context)
@@ -58,6 +58,7 @@ def write_page(path: Path, template: str, context: Mapping[str, Any], payload: M
         "script_hash": f"sha256-{digest}",
         "words": embed_json(CHINESE),
         "payload": None if rows is None else embed_json(rows),
+        "kind": None if rows is None else rows["kind"],
         "meta": hide_folders(context.get("meta", {})),
     }
     _write(path, environment.get_template(f"{template}.html.jinja").render({**context, **carried}))

@@ -13,6 +13,7 @@ from typing import Any
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
 from extune.evaluation.document_counts import DocumentCount
+from extune.evaluation.error_atlas import ErrorAtlas
 from extune.evaluation.significance import F1Difference
 from extune.reporting.background import Background
 from extune.reporting.documents import ShownDocument, build_payload
@@ -31,6 +32,7 @@ class Side:
         meta: of its `report.json`.
         interval: 95 % document bootstrap of its headline.
         predictions: in the order of the examples; `counts` likewise.
+        atlas: of its mistakes; None where there are no spans.
         background: None where the scores belong to no run.
     """
 
@@ -39,6 +41,7 @@ class Side:
     interval: tuple[float, float] | None
     predictions: Sequence[Prediction]
     counts: Sequence[DocumentCount]
+    atlas: ErrorAtlas | None
     background: Background | None
 
 
@@ -89,7 +92,9 @@ def write_pair_report(
         "knows_recipes": all(one is not None and one.recipe for one in backgrounds),
         "backgrounds": backgrounds,
     }
-    payload = build_payload(documents, list(differences)[1:], answers=named, statuses=STATUSES)
+    payload = build_payload(
+        documents, list(differences)[1:], answers=named, atlases=[side.atlas for side in sides], statuses=STATUSES
+    )
     write_page(path, "pair", context, payload)
 
 

@@ -12,9 +12,9 @@ from extune.reporting.check_words import CHECK_CHINESE
 _REPORT = {
     "Skip to the content": "跳到正文",
     "Headline": "要点",
-    "Light": "浅色",
-    "Dark": "深色",
-    "Light or dark: as the system": "明暗：随系统",
+    "Theme: system": "主题：随系统",
+    "Theme: light": "主题：浅色",
+    "Theme: dark": "主题：深色",
     "Scores": "得分",
     "By type": "按类型",
     "By field": "按字段",
@@ -197,6 +197,9 @@ _DOCUMENTS = {
     "gold": "标准答案",
     "prediction": "预测",
     "found": "找到",
+    "missed: only in gold": "漏报：只在标准答案中",
+    "wrong: only predicted": "误报：只在预测中",
+    "None of {total} documents fits.": "{total} 条文档中没有符合的。",
     "earlier turns": "之前的对话",
     "the model's answer": "模型输出",
 }

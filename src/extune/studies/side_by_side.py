@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from extune.domain.annotation import Extraction
 from extune.errors import RunError
 from extune.evaluation.document_counts import count_each
+from extune.evaluation.error_atlas import AtlasDocument, ErrorAtlas, build_atlas
 from extune.evaluation.score import name_figure
 from extune.reporting.background import Background, read_background
 from extune.reporting.pair_report import Side, write_pair_report
@@ -67,5 +69,16 @@ def _build_side(path: Path, folder: ScoresFolder, comparison: ComparisonReport) 
         interval=interval,
         predictions=folder.predictions,
         counts=count_each(folder.report["score"], folder.examples, folder.predictions),
+        atlas=_build_atlas(folder),
         background=background,
     )
+
+
+def _build_atlas(folder: ScoresFolder) -> ErrorAtlas | None:
+    """The mistakes of an extraction; None for other kinds of tasks."""
+    documents = [
+        AtlasDocument(example.id, len(example.text), example.gold, one.annotation, one.problems)
+        for example, one in zip(folder.examples, folder.predictions, strict=True)
+        if isinstance(example.gold, Extraction) and isinstance(one.annotation, Extraction)
+    ]
+    return build_atlas(documents, list(folder.report["score"]["per_type"])) if documents else None

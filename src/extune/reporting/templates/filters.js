@@ -97,7 +97,8 @@ function drawList() {
   document.getElementById("list").replaceChildren(...shown.map(drawDocument));
   const range = { first: shown.length ? first + 1 : 0, last: first + shown.length, chosen: state.chosen.length, total: DATA.documents.length };
   const left = DATA.total > DATA.documents.length ? ` ${say("Of {total} documents this page holds {held}, those with mistakes first; predictions.jsonl holds all.", { total: DATA.total, held: DATA.documents.length })}` : "";
-  document.getElementById("status").textContent = say("{first} to {last} of {chosen} chosen; {total} documents in all.", range) + left;
+  const told = shown.length ? say("{first} to {last} of {chosen} chosen; {total} documents in all.", range) : say("None of {total} documents fits.", range);
+  document.getElementById("status").textContent = told + left;
   document.querySelectorAll("[data-pager]").forEach((pager) => drawPager(pager, pages));
 }
 

@@ -55,7 +55,7 @@ function setLanguage(language) {
 
 function setTheme(theme) {
   ROOT.dataset.theme = theme;
-  const names = { auto: say("Light or dark: as the system"), light: say("Light"), dark: say("Dark") };
+  const names = { auto: say("Theme: system"), light: say("Theme: light"), dark: say("Theme: dark") };
   document.getElementById("theme").textContent = names[theme];
 }
 
