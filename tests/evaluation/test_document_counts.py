@@ -65,7 +65,7 @@ def _add(counts: list[PRF]) -> PRF:
     return PRF(*(sum(getattr(one, name) for one in counts) for name in ("tp", "fp", "fn")))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_cases(TASKS))
 def test_documents_add_up_to_the_score(case: tuple[Task, list[Example], list[Prediction]]) -> None:
     task, examples, predictions = case
@@ -83,7 +83,7 @@ def test_documents_add_up_to_the_score(case: tuple[Task, list[Example], list[Pre
         assert sum(one.is_exact for one in counts) / len(counts) == pytest.approx(content["accuracy"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_cases([SPANS]))
 def test_the_matrix_holds_all_gold_and_all_predictions(case: tuple[Task, list[Example], list[Prediction]]) -> None:
     task, examples, predictions = case

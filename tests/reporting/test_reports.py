@@ -135,7 +135,7 @@ def test_confidences_become_a_reliability_table(tmp_path: Path) -> None:
     assert [(one["count"], one["right"]) for one in content["reliability"]["bins"]] == [
         (1, 0.0),
         (1, 1.0),
-    ]  # the other document repeats the gold, without confidence
+    ]
     assert content["reliability"]["without"] == 2
     assert content["reliability"]["error"] == pytest.approx(0.1)
     assert ["0.9 – 1.0", "1", "0.9500", "1.0000", ""] in page.cells
