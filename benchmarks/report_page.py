@@ -1,7 +1,7 @@
 """How large and how fast a report of 10,000 documents is: `python -m benchmarks.report_page [--documents N]`.
 
-The documents are those of a bundled sample, again and again; the gazetteer predicts. Writes `benchmarks/results/report-page.json`. The
-browser's figures need Chromium and are left out without it.
+The documents are those of a bundled sample, again and again; the gazetteer predicts. Writes
+`benchmarks/results/report-page.json`. The browser's figures need Chromium and are left out without it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from tools.report_picture import find_chromium, open_page
+
 import extune
 from extune.data.splits import read_split
 from extune.domain.prediction import Prediction
@@ -22,7 +24,6 @@ from extune.evaluation.scoring import score_predictions
 from extune.evaluation.training_reference import TrainingReference
 from extune.files import write_json
 from extune.reporting.reports import write_score_report
-from tools.report_picture import find_chromium, open_page
 
 RESULT = Path(__file__).parent / "results" / "report-page.json"
 _STEPS = {

@@ -152,8 +152,8 @@ function startDocuments() {
   document.getElementById("list").addEventListener("pointerover", showSame);
   if (DATA.statuses.length) state.show = [0, 1].map((one) => `status${one}`).find((one) => has((row) => `status${row.z}` === one)) ?? "";
   else if (has((row) => row.a.some((answer) => !answer.e))) state.show = "wrong";
-  redraw.push(drawFilters, drawList);
-  choose();
+  state.chosen = DATA.documents.filter(isShown);
+  redraw.push(drawFilters, drawList); // setLanguage draws them first
 }
 
 /** All pieces of the span under the pointer, in gold and in the answers. */
