@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extune.domain.annotation import Span
-from extune.reporting.highlight import mark_spans, nest_marks
+from extune.reporting.highlight import mark_spans
 
 
 @st.composite
@@ -33,39 +33,6 @@ def test_pieces_are_the_text_and_know_what_covers_them(case: tuple[str, list[Spa
         start = end
 
 
-@given(texts_with_spans())
-def test_marks_are_nested_and_name_every_span_once(case: tuple[str, list[Span]]) -> None:
-    text, spans = case
-    stack: list[Span] = []
-    written, ended = "", []
-    covered: dict[tuple[int, int, str], str] = {span.key: "" for span in spans}
-    for mark in nest_marks(text, spans):
-        if mark.kind == "open":
-            assert mark.span is not None
-            stack.append(mark.span)
-        elif mark.kind == "close":
-            assert stack.pop() is mark.span
-            ended += [mark.span] * mark.ends
-        else:
-            written += mark.text
-            for span in stack:
-                covered[span.key] += mark.text
-    assert (written, stack) == (text, [])
-    assert covered == {span.key: span.text for span in spans}
-    assert sorted(span.key for span in ended) == sorted(covered)
-
-
 def test_the_outer_span_comes_first() -> None:
     spans = [Span("方", "桂枝汤", 1, 4), Span("药", "桂枝", 1, 3)]
     assert mark_spans("服桂枝汤", spans) == [("服", ()), ("桂枝", ("方", "药")), ("汤", ("方",))]
-
-
-def test_neighbours_of_one_type_stay_apart() -> None:
-    spans = [Span("A", "一", 0, 1), Span("A", "二", 1, 2)]
-    assert [mark.kind for mark in nest_marks("一二", spans)] == ["open", "text", "close"] * 2
-
-
-def test_a_crossing_span_is_closed_and_opened_again() -> None:
-    spans = [Span("A", "一二", 0, 2), Span("B", "二三", 1, 3)]
-    closings = [(mark.span.type, mark.ends) for mark in nest_marks("一二三", spans) if mark.kind == "close" and mark.span]
-    assert closings == [("B", False), ("A", True), ("B", True)]

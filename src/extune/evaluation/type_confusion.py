@@ -62,7 +62,7 @@ def confuse_types(atlas: ErrorAtlas) -> TypeConfusion:
     missed: Counter[str] = Counter()
     spurious: Counter[str | None] = Counter()
     for mistake in atlas.mistakes:
-        name = mistake.mention and mistake.mention.type
+        name = None if mistake.mention is None else mistake.mention.type
         if mistake.side == "fn" and name is not None:
             if mistake.partner is None:
                 missed[name] += 1

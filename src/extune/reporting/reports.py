@@ -57,7 +57,7 @@ def write_score_report(
     score, atlas, overlap = assessment.score, assessment.atlas, assessment.overlap
     reliability = measure_reliability(documents)
     confusion = confuse_types(atlas) if atlas else None
-    content = {
+    content: dict[str, Any] = {
         "meta": dict(meta),
         "score": score.to_json(),
         "baselines": {name: one.to_json() for name, one in assessment.baselines.items()},
