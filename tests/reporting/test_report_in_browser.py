@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -111,6 +112,48 @@ def test_filters_pages_and_marks(browser: Browser, tmp_path: Path) -> None:
     shown = page.locator("#headline").inner_text()
     for figure in (content["score"]["micro"]["f1"], *content["score"]["interval"]):
         assert f"{figure:.4f}" in shown
+    opened.close()
+
+
+def _draw_cases(count: int) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Texts with up to five spans each, in any position to one another, drawn with a fixed seed."""
+    random = Random(17)
+    cases = []
+    for _ in range(count):
+        text = "".join(random.choices("甲乙𠮷<&a", k=random.randint(1, 10)))
+        keys = set()
+        for _ in range(random.randint(0, 5)):
+            start = random.randrange(len(text))
+            keys.add((start, random.randint(start + 1, len(text)), random.choice("AB")))
+        cases.append(
+            (text, [{"start": start, "end": end, "name": name, "verdict": "found"} for start, end, name in sorted(keys)])
+        )
+    return cases
+
+
+def test_marks_give_the_text_back_and_name_every_span_once(browser: Browser, tmp_path: Path) -> None:
+    write(tmp_path, _TASK, _pairs(2))
+    opened = Opened(browser, tmp_path / "report.html")
+    cases = _draw_cases(300)
+    drawn = opened.page.evaluate(
+        """cases => cases.map(([text, spans]) => {
+            const box = make("div", {}, markSpans(text, spans));
+            const names = [...box.querySelectorAll("small")].map(name => name.parentElement.dataset.span);
+            box.querySelectorAll("small").forEach(name => name.remove());
+            const covered = {};
+            for (const mark of box.querySelectorAll("mark")) {
+                covered[mark.dataset.span] = (covered[mark.dataset.span] ?? "") + mark.textContent;
+            }
+            return { text: box.textContent, names, covered, first: box.querySelectorAll("mark.first").length };
+        })""",
+        cases,
+    )
+    for (text, spans), found in zip(cases, drawn, strict=True):
+        keys = {f"{one['start']} {one['end']} {one['name']}": text[one["start"] : one["end"]] for one in spans}
+        assert found["text"] == text
+        assert found["covered"] == keys
+        assert sorted(found["names"]) == sorted(keys)
+        assert found["first"] == len(keys)
     opened.close()
 
 
