@@ -52,7 +52,7 @@ def write_score_report(
         assessment: the score and what it has to be read with.
         meta: JSON values, shown in this order; `run`, `split` and `engine` make the title, `test_set_hash` says which file.
         documents: every scored example with its prediction.
-        background: of the run; None for predictions that come from a file.
+        background: of the run; None where nothing was trained, as for predictions that come from a file.
     """
     score, atlas, overlap = assessment.score, assessment.atlas, assessment.overlap
     reliability = measure_reliability(documents)

@@ -133,7 +133,7 @@ def evaluate(
         result = score_examples(predictor, examples, progress)
         training = training or read_training_set(one)  # late, so that a damaged run is told at once
         meta = describe_score(one.path.name, name, place, file, result) | {"training_set": training[1]}
-        background = read_background(one)
+        background = read_background(one) if base is None else None  # the untrained base has no training to show
         assessments.append(write_scores(one.scores(name, place), result, meta, reference=training[0], background=background))
         scored.append(result)
         folders.append(one.scores(name, place))

@@ -17,6 +17,10 @@ from extune.reporting.training_set import read_training_set
 from extune.runs.run_dir import RunDir
 
 
+BASE = "base"
+"""The engine's name in the scores of an untrained base, which has no training to show."""
+
+
 def report(run: RunDir | Path | str, split: str = "test", engine: str = "transformers") -> tuple[Path, ...]:
     """Score and draw again what `extune evaluate` left behind; returns the folders that were written.
 
@@ -45,7 +49,7 @@ def _write_again(run: RunDir, folder: Path) -> Score:
         assessment=assess(score, task, scores.examples, scores.predictions, reference),
         meta={**scores.meta, "training_set": training_set},
         documents=list(zip(scores.examples, scores.predictions, strict=True)),
-        background=read_background(run),
+        background=None if folder.name == BASE else read_background(run),
     )
     return score
 
