@@ -16,7 +16,6 @@ from extune.reporting.scores_folder import read_meta, read_scores_folder
 from extune.reporting.training_set import read_training_set
 from extune.runs.run_dir import RunDir
 
-
 BASE = "base"
 """The engine's name in the scores of an untrained base, which has no training to show."""
 
