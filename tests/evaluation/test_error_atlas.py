@@ -156,6 +156,6 @@ def test_json_is_plain_and_complete() -> None:
     first, *_, last = value["mistakes"]
     assert first == {
         "id": "1", "side": "fn", "class": "boundary", "type": "药", "text": "黄芪", "start": 0, "end": 2,
-        "paired_with": {"start": 0, "end": 3, "type": "药", "text": "黄芪三"},
+        "paired_with": {"start": 0, "end": 3, "type": "药", "text": "黄芪三"}, "seen": None,
     }  # fmt: skip
     assert (last["class"], last["type"], last["start"]) == ("duplicate", None, None)

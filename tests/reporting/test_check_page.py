@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.reporting.page_reader import Page
+
 from extune.data.checks.finding import FindingLog, Room
 from extune.data.checks.report import CheckReport, SplitFacts
 from extune.reporting.check_page import write_check_page
@@ -22,7 +24,9 @@ def test_quotations_and_names_are_text(tmp_path: Path) -> None:
     assert "a&amp;b.jsonl:3" in page
     assert "&lt;script&gt;alert(1)" in page
     assert "&lt;i&gt;" in page
-    assert not [tag for tag in ("<script", "<b>also", "<i>", "<recipe") if tag in page]
+    assert not [tag for tag in ("<script>alert", "<b>also", "<i>", "<recipe") if tag in page]
+    assert ["a&b.jsonl:3", "also <b>", "<script>alert(1)</script>?"] in Page(page).cells
+    assert "文本也出现在 train 中" in page
 
 
 def test_a_report_without_findings_says_so(tmp_path: Path) -> None:

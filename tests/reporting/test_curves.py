@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extune.errors import DataError
-from extune.reporting.curves import draw_curves
+from extune.reporting.curves import draw_curves, render_curves
+from extune.reporting.words import say_in_svg
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,8 +41,16 @@ def test_three_panels_and_the_best_dev_score(tmp_path: Path) -> None:
         *({"step": step, "dev_f1": f1, "dev_loss": 0.5} for step, f1 in ((20, 0.5), (40, 0.75), (50, 0.6))),
     )
     texts = _texts(picture)
-    assert {"loss", "dev F1", "learning rate", "optimizer step", "training · dev", "best 0.7500 at step 40"} <= set(texts)
-    assert len(list(picture.iter(f"{_SVG}polyline"))) == 4
+    assert {
+        "loss",
+        "dev F1",
+        "learning rate",
+        "optimizer step",
+        "training · dev",
+        "perplexity",
+        "best 0.7500 at step 40",
+    } <= set(texts)
+    assert len(list(picture.iter(f"{_SVG}polyline"))) == 6
 
 
 def test_higher_is_higher_and_later_is_further_right(tmp_path: Path) -> None:
@@ -56,7 +65,7 @@ def test_an_empty_log(tmp_path: Path) -> None:
 
 def test_one_line_is_a_dot(tmp_path: Path) -> None:
     picture = _draw(tmp_path, {"step": 1, "loss": 0.5})
-    assert len(list(picture.iter(f"{_SVG}circle"))) == 1
+    assert len(list(picture.iter(f"{_SVG}circle"))) == 2  # of loss and of perplexity
 
 
 def test_a_resumed_training_counts_once(tmp_path: Path) -> None:
@@ -74,6 +83,27 @@ def test_a_torn_line_is_left_out_and_said_so(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     picture = _draw(tmp_path, {"step": 1, "loss": float("nan")}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": "high"})
     assert len(_line(picture)) == 1
+
+
+def test_perplexity_is_the_exponential_of_the_loss(tmp_path: Path) -> None:
+    losses = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.5}, {"step": 3, "loss": 1000.0}]
+    ys = [y for _, y in _line(_draw(tmp_path, *losses), 1)]
+    assert len(ys) == 2  # exp(1000) is no number
+    assert ys[1] < ys[0]
+
+
+def test_a_page_gets_the_same_curves_without_colours_and_in_both_languages(tmp_path: Path) -> None:
+    rows = [{"step": step, "loss": 1 / step, "dev_f1": step / 10} for step in range(1, 6)]
+    alone = _draw(tmp_path, *rows)
+    inside = render_curves(tmp_path / "log.jsonl", say_in_svg)
+    assert "<style" not in inside
+    assert "xmlns" not in inside
+    page = ElementTree.fromstring(inside)
+    assert [one.attrib["points"] for one in page.iter("polyline")] == [
+        one.attrib["points"] for one in alone.iter(f"{_SVG}polyline")
+    ]
+    words = {(part.attrib["lang"], part.text) for part in page.iter("tspan") if "lang" in part.attrib}
+    assert {("en", "best 0.5000 at step 5"), ("zh", "最佳 0.5000，第 5 步"), ("zh", "损失")} <= words
 
 
 def test_a_missing_log_is_an_error(tmp_path: Path) -> None:

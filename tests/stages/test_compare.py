@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from extune.cli.main import main
-from extune.domain.annotation import Extraction, Labels, Span
+from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels, Span
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction, Problem, ProblemKind
-from extune.domain.task import ClassificationTask, ExtractionTask
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
 from extune.errors import RunError
 from extune.evaluation.assessment import assess
 from extune.evaluation.scoring import score_predictions
@@ -118,14 +118,41 @@ def test_what_was_never_evaluated_or_alone_is_refused(tmp_path: Path) -> None:
         compare([run, run])
 
 
-def test_scores_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    task = ClassificationTask()
-    examples, predictions = [Example("1", "a", Labels(("A",)))], [Prediction("1", Labels(("A",)), "")]
+def _write_other(folder: Path, task: Task, gold: Annotation, wrong: Annotation, right: int) -> Path:
+    """Scores of another kind of task, of which the first `right` of ten documents are right."""
+    examples = [Example(str(number), "a", gold) for number in range(10)]
+    predictions = [Prediction(one.id, gold if number < right else wrong, "") for number, one in enumerate(examples)]
     assessment = assess(score_predictions(task, examples, predictions), task, examples, predictions)
-    for name in ("a", "b"):
-        write_scores_folder(tmp_path / name, list(zip(examples, predictions, strict=True)), assessment, _HASH)
-    with pytest.raises(RunError, match="no spans as gold"):
-        compare([tmp_path / "a", tmp_path / "b"])
+    write_scores_folder(folder, list(zip(examples, predictions, strict=True)), assessment, _HASH)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "gold", "wrong"),
+    [
+        (ClassificationTask(label_names=["A", "B"]), Labels(("A",)), Labels(("B",))),
+        (RecordTask(fields={"a": RecordField(kind="text")}), Fields({"a": "甲乙"}), Fields({"a": "甲"})),
+        (GenerationTask(), Answer("甲乙"), Answer("甲")),
+    ],
+    ids=["classification", "record", "generation"],
+)
+def test_other_kinds_are_compared_by_their_headline(tmp_path: Path, task: Task, gold: Annotation, wrong: Annotation) -> None:
+    folders = [_write_other(tmp_path / name, task, gold, wrong, right) for name, right in (("a", 4), ("b", 8))]
+    report = compare(folders, resamples=200)
+    (comparison,) = report.comparisons
+    scores = [json.loads((folder / "report.json").read_text(encoding="utf-8"))["score"] for folder in folders]
+    headlines = [score.get(report.headline) or score["micro"]["f1"] for score in scores]
+    overall = comparison.differences[OVERALL]
+    assert [overall.first, overall.second] == pytest.approx(headlines)
+    assert [one.figure for one in report.leaderboard] == pytest.approx(headlines[::-1])
+    assert (comparison.fixed, comparison.broken) == (("4", "5", "6", "7"), ())
+
+
+def test_different_kinds_are_refused(tmp_path: Path) -> None:
+    one, other = (ClassificationTask(label_names=["A", "B"], multi_label=several) for several in (False, True))
+    folders = [_write_other(tmp_path / str(task.multi_label), task, Labels(("A",)), Labels(()), 5) for task in (one, other)]
+    with pytest.raises(RunError, match=r"different kinds of tasks: .* has accuracy, .* has F1"):
+        compare(folders)
 
 
 def test_the_command_prints_and_writes_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

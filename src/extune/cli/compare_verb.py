@@ -25,23 +25,25 @@ def compare(
     resamples: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 2000,
 ) -> None:
     """Which run is better, by how much, and on which rows; the first run is what the others are held against."""
+    from extune.evaluation.score import name_figure
     from extune.stages.compare import compare as compare_runs
 
     report = compare_runs(runs, split, engine, resamples=resamples)
+    figure = name_figure(report.headline)
     rows = [
-        (one.name, _figure(one.counts.f1), _range(one.interval), _figure(one.counts.precision), _figure(one.counts.recall))
+        (one.name, _figure(one.figure), _range(one.interval), _figure(one.counts.precision), _figure(one.counts.recall))
         for one in report.leaderboard
     ]
-    print_columns(f"{report.documents} documents, strict", ("", "F1", "95 %", "P", "R"), rows)
+    print_columns(f"{report.documents} documents", ("", figure, "95 %", "P", "R"), rows)
     for comparison in report.comparisons:
-        _print_comparison(comparison)
+        _print_comparison(comparison, figure)
     note(f"intervals and p-values from {report.resamples} resamples; p-values of types are not corrected for their number")
     if json is not None:
         write_json(json, report.to_json())
         say(f"wrote {json}")
 
 
-def _print_comparison(comparison: PairComparison) -> None:
+def _print_comparison(comparison: PairComparison, figure: str) -> None:
     rows = [
         (
             name,
@@ -53,8 +55,10 @@ def _print_comparison(comparison: PairComparison) -> None:
         )
         for name, one in comparison.differences.items()
     ]
-    header = ("type", "first F1", "second F1", "difference", "95 %", "p")
-    print_columns(f"{comparison.second} (second) against {comparison.first} (first)", header, rows)
+    header = ("", "first", "second", "difference", "95 %", "p")
+    title = f"{comparison.second} (second) against {comparison.first} (first): {figure}"
+    names = "" if figure == "F1" or len(rows) == 1 else "; of single names F1"
+    print_columns(title + names, header, rows)
     say(f"fixed: {_list_ids(comparison.fixed)}")
     say(f"broken: {_list_ids(comparison.broken)}")
 

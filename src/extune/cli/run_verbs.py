@@ -112,10 +112,19 @@ def evaluate(
 
 def report(
     run: RunPath,
+    other: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A second run: both on one page.")] = None,
     split: Annotated[str, typer.Option(help="As in `extune evaluate`.")] = "test",
     engine: EngineName = "transformers",
+    out: Annotated[Path | None, typer.Option(help="Of two runs: the page; by default FIRST-SECOND.html.")] = None,
 ) -> None:
-    """Write the report of an evaluation again, from its files."""
+    """Write the report of an evaluation again, from its files; of two runs, one page with what changed between them."""
+    if other is not None:
+        from extune.studies.side_by_side import report_pair
+
+        say(f"wrote {report_pair(run, other, out, split, engine)}")
+        return
+    if out is not None:
+        raise RecipeError("--out without a second run", expected="two runs", fix="extune report runs/A runs/B --out page.html")
     from extune.stages.report import report as write_again
 
     for folder in write_again(run, split, engine):

@@ -124,7 +124,7 @@ def score_classification(
     require_same_ids(gold, predictions, problems)
     pairs = [(set(gold[id_].names), set(predictions[id_].names)) for id_ in gold]
     names = list(dict.fromkeys([*label_names, *_names(gold.values()), *_names(predictions.values())]))
-    counts = [_count_document(*pair, problems.get(id_, ()), multi_label) for id_, pair in zip(gold, pairs, strict=True)]
+    counts = [count_labels(*pair, problems.get(id_, ()), multi_label) for id_, pair in zip(gold, pairs, strict=True)]
     micro = PRF(*(sum(column) for column in zip(*counts, strict=True))) if counts else PRF(0, 0, 0)
     right = [float(expected == found) for expected, found in pairs]
     per_label = {name: _count_label(name, pairs) for name in names}
@@ -170,10 +170,10 @@ def _names(annotations: Iterable[Labels]) -> list[str]:
 _Pair = tuple[set[str], set[str]]  # labels in gold, predicted labels
 
 
-def _count_document(
+def count_labels(
     expected: set[str], found: set[str], problems: Sequence[Problem], multi_label: bool
 ) -> tuple[float, float, float]:
-    """True positives, false positives and false negatives of one example."""
+    """True positives, false positives and false negatives of one example, as `micro` adds them up."""
     if not multi_label:
         return (1, 0, 0) if expected == found else (0, 1, 1)
     unread = sum(problem.kind in UNREAD for problem in problems)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ from extune.evaluation.metrics import PRF
 _QUARTERS = ("first quarter", "second quarter", "third quarter", "last quarter")
 _LENGTHS = ((1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "5-6"), (10, "7-10"))  # last length, name
 _FREQUENCIES = ((0, "0"), (1, "1"), (4, "2-4"), (19, "5-19"))  # last count, name
-_SEEN = ("seen with this type", "seen with another type", "unseen")
+SEEN = ("seen with this type", "seen with another type", "unseen")
 _LONGER, _OFTENER = "11 or more", "20 or more"
 NO_PLACE = "no place"
 
@@ -77,6 +77,7 @@ class Mistake:
         mention: None for a piece of an answer that named none that could be read.
         start: in characters; None where it has no place in the text.
         partner: the span of the other side that it was paired with.
+        seen: its group in the breakdown `seen`; None where train is not known, or where there is no mention.
     """
 
     document: str
@@ -85,6 +86,7 @@ class Mistake:
     mention: Mention | None
     start: int | None = None
     partner: Span | None = None
+    seen: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is not known is null."""
@@ -99,6 +101,7 @@ class Mistake:
             "start": self.start,
             "end": end,
             "paired_with": other and {"start": other.start, "end": other.end, "type": other.type, "text": other.text},
+            "seen": self.seen,
         }
 
 
@@ -170,7 +173,8 @@ def build_atlas(
         for mention, count in train.items():
             times[mention.text] += count
         groupings["frequency"] = (lambda item: _name_frequency(item, times), [*(name for _, name in _FREQUENCIES), _OFTENER])
-        groupings["seen"] = (lambda item: _name_seen(item, train, times), _SEEN)
+        groupings["seen"] = (lambda item: _name_seen(item, train, times), SEEN)
+        items = [_add_seen(item, train, times) for item in items]
     breakdowns = {name: _break_down(items, group, order) for name, (group, order) in groupings.items()}
     total = _count("all", items)
     return ErrorAtlas(total, breakdowns, tuple(item.mistake for item in items if item.mistake is not None))
@@ -275,10 +279,17 @@ def _name_frequency(item: _Item, times: Counter[str]) -> str:
     return _name_number(times[item.mention.text], _FREQUENCIES, _OFTENER) if item.mention else NO_PLACE
 
 
+def _add_seen(item: _Item, train: Mapping[Mention, int], times: Counter[str]) -> _Item:
+    """The item, its mistake knowing whether train has its mention."""
+    if item.mistake is None or item.mention is None:
+        return item
+    return replace(item, mistake=replace(item.mistake, seen=_name_seen(item, train, times)))
+
+
 def _name_seen(item: _Item, train: Mapping[Mention, int], times: Counter[str]) -> str:
     if item.mention is None:
         return NO_PLACE
-    with_type, with_another, unseen = _SEEN
+    with_type, with_another, unseen = SEEN
     if train.get(item.mention):
         return with_type
     return with_another if times[item.mention.text] else unseen

@@ -154,7 +154,7 @@ def score_record(
     """
     problems = problems or {}
     require_same_ids(gold, predictions, problems)
-    documents = [_compare_document(gold[id_].values, predictions[id_].values, fields, problems.get(id_, ())) for id_ in gold]
+    documents = [compare_record(gold[id_].values, predictions[id_].values, fields, problems.get(id_, ())) for id_ in gold]
     scores = {name: _sum_field(field.kind, [one.fields[name] for one in documents]) for name, field in fields.items()}
     micro = _add([one.total for one in documents])
     occurring = [one.leaves.f1 for one in scores.values() if not one.leaves.is_empty]
@@ -176,7 +176,7 @@ def score_record(
 
 
 @dataclass(frozen=True)
-class _FieldComparison:
+class FieldComparison:
     """One field of one document; the two last are None where it is no free text or absent on both sides."""
 
     leaves: PRF
@@ -186,8 +186,10 @@ class _FieldComparison:
 
 
 @dataclass(frozen=True)
-class _Document:
-    fields: Mapping[str, _FieldComparison]
+class RecordComparison:
+    """One document: each field, all values together with the pieces that became none, and whether nothing is wrong."""
+
+    fields: Mapping[str, FieldComparison]
     total: PRF
     is_exact: bool
 
@@ -195,20 +197,21 @@ class _Document:
 _Value = str | tuple[str, ...] | None
 
 
-def _compare_document(
+def compare_record(
     gold: Mapping[str, str | tuple[str, ...]],
     predicted: Mapping[str, str | tuple[str, ...]],
     fields: Mapping[str, RecordField],
     problems: Sequence[Problem],
-) -> _Document:
+) -> RecordComparison:
+    """Compare one predicted record with its gold."""
     compared = {name: _compare(field.kind, gold.get(name), predicted.get(name)) for name, field in fields.items()}
     unread = sum(problem.kind in UNREAD for problem in problems)
     total = _add([*(one.leaves for one in compared.values()), PRF(0, unread, 0)])
     answered = all(problem.kind is not ProblemKind.TOO_LONG for problem in problems)
-    return _Document(compared, total, answered and math.isclose(total.fp + total.fn, 0, abs_tol=1e-9))
+    return RecordComparison(compared, total, answered and math.isclose(total.fp + total.fn, 0, abs_tol=1e-9))
 
 
-def _compare(kind: str, gold: _Value, predicted: _Value) -> _FieldComparison:
+def _compare(kind: str, gold: _Value, predicted: _Value) -> FieldComparison:
     presence = PRF(bool(gold and predicted), bool(predicted and not gold), bool(gold and not predicted))
     overlap = characters = None
     if kind == "verbatim":
@@ -220,10 +223,10 @@ def _compare(kind: str, gold: _Value, predicted: _Value) -> _FieldComparison:
     if kind == "text" and (gold or predicted):
         overlap, characters = (measure(str(gold or ""), str(predicted or "")) for measure in (rouge_l, char_f1))
         credit = overlap if gold and predicted else 0.0
-    return _FieldComparison(PRF(credit, in_predicted - credit, in_gold - credit), presence, overlap, characters)
+    return FieldComparison(PRF(credit, in_predicted - credit, in_gold - credit), presence, overlap, characters)
 
 
-def _sum_field(kind: str, parts: Sequence[_FieldComparison]) -> FieldScore:
+def _sum_field(kind: str, parts: Sequence[FieldComparison]) -> FieldScore:
     return FieldScore(
         kind,
         _add([part.leaves for part in parts]),

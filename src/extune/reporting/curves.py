@@ -1,14 +1,15 @@
-"""`log.jsonl` becomes `curves.svg`: loss, dev score and learning rate over the optimizer steps.
+"""`log.jsonl` becomes a picture: loss, perplexity, dev score and learning rate over the optimizer steps.
 
-In: lines such as `{"step": 10, "loss": 0.7, "learning_rate": 2e-4}` and `{"step": 100, "dev_f1": 0.8}`. Out: one picture that
-needs nothing else and follows the reader's light or dark mode. It knows nothing about training.
+In: lines such as `{"step": 10, "loss": 0.7, "learning_rate": 2e-4}` and `{"step": 100, "dev_f1": 0.8}`. Out: one picture, as a
+file that needs nothing else and follows the reader's light or dark mode, or as a part of a page, which brings the colours and
+the words. It knows nothing about training.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -18,8 +19,9 @@ from extune.files import read_text, write_text
 _WIDTH, _LEFT, _RIGHT = 760, 72, 24  # pixels, as all lengths here
 _PANEL, _TITLE, _GAP = 170, 26, 22
 _BOTTOM = 34
+_MOST_LOSS = 700.0  # exp of more is beyond the range of floats
 _DEV_FIGURES = {"dev_f1": "dev F1", "dev_accuracy": "dev accuracy", "dev_rouge_l": "dev ROUGE-L"}
-_STYLE = """
+_STANDALONE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #1f2328 }
 .back { fill: #ffffff } .grid { stroke: #d8dee4 } .train { stroke: #6e7781 } .dev { stroke: #0969da }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round } .dot { stroke: none }
@@ -68,20 +70,54 @@ class _Axis:
         return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
+Say = Callable[..., str]
+"""Writes one of the picture's phrases, with its values filled in, as SVG text content."""
+
+
 def draw_curves(log: Path, picture: Path) -> None:
     """Read the log of a training and write the picture, atomically.
 
     Steps that were logged twice (a resumed training repeats some) count with their last line. Values that are not finite are
     left out; so are lines that are no JSON object (a machine went down while writing), and the picture says how many.
     """
+    drawn, height = _draw(*_read_log(log), lambda phrase, **values: escape(phrase.format(**values)))
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height:g}"'
+    back = '<rect class="back" width="100%" height="100%"/>'
+    write_text(picture, "\n".join([_head(height, size), f"<style>{_STANDALONE}</style>", back, *drawn, "</svg>"]) + "\n")
+
+
+def render_curves(log: Path, say: Say) -> str:
+    """The picture as an `svg` element without colours of its own.
+
+    Args:
+        log: see `draw_curves`.
+        say: see `Say`.
+    """
+    drawn, height = _draw(*_read_log(log), say)
+    return "\n".join([_head(height, 'class="curves"'), *drawn, "</svg>"])
+
+
+def _read_log(log: Path) -> tuple[list[_Panel], int]:
+    """The panels that have a point, and how many lines could not be read."""
     rows, unreadable = _read_rows(read_text(log))
+    training, dev = _collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev")
     panels = [
-        _Panel("loss", True, (_collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev"))),
+        _Panel("loss", True, (training, dev)),
+        _Panel("perplexity", False, (_to_perplexity(training), _to_perplexity(dev))),
         *(_Panel(name, False, (_collect(rows, key, "dev", name),)) for key, name in _DEV_FIGURES.items()),
         _Panel("learning rate", True, (_collect(rows, "learning_rate", "train", "learning rate"),)),
     ]
     filled = [replace(panel, series=tuple(one for one in panel.series if one.points)) for panel in panels]
-    write_text(picture, _draw([panel for panel in filled if panel.series], unreadable))
+    return [panel for panel in filled if panel.series], unreadable
+
+
+def _to_perplexity(losses: _Series) -> _Series:
+    """Exp of the loss per target token; a loss whose exp is no finite number is left out."""
+    return replace(losses, points=tuple((step, math.exp(loss)) for step, loss in losses.points if loss < _MOST_LOSS))
+
+
+def _head(height: float, more: str) -> str:
+    return f'<svg viewBox="0 0 {_WIDTH} {height:g}" {more} role="img" aria-label="training curves">'
 
 
 def _read_rows(text: str) -> tuple[list[Mapping[str, object]], int]:
@@ -108,8 +144,8 @@ def _collect(rows: Sequence[Mapping[str, object]], key: str, style: str, name: s
     return _Series(name, style, tuple(sorted(points.items())))
 
 
-def _draw(panels: Sequence[_Panel], unreadable: int) -> str:
-    """The whole picture. Panels share the axis of steps."""
+def _draw(panels: Sequence[_Panel], unreadable: int, say: Say) -> tuple[list[str], float]:
+    """What is in the picture, and its height. Panels share the axis of steps."""
     each = _TITLE + _PANEL + _GAP
     height = max(len(panels), 0.5) * each + _BOTTOM
     body = []
@@ -117,40 +153,35 @@ def _draw(panels: Sequence[_Panel], unreadable: int) -> str:
         last = max(step for panel in panels for one in panel.series for step, _ in one.points)
         across = _Axis(0, max(last, 1), _LEFT, _WIDTH - _RIGHT)
         for number, panel in enumerate(panels):
-            body += _draw_panel(panel, across, number * each + _TITLE)
+            body += _draw_panel(panel, across, number * each + _TITLE, say)
         bottom = len(panels) * each - _GAP
         for tick in across.ticks(8, least=1):
             body.append(_text(across.place(tick), bottom + 18, f"{tick:g}", "middle"))
-        body.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 36, "optimizer step", "middle"))
+        body.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 36, say("optimizer step"), "middle"))
     else:
-        body.append(_text(_WIDTH / 2, height / 2, "nothing was logged", "middle"))
+        body.append(_text(_WIDTH / 2, height / 2, say("nothing was logged"), "middle"))
     if unreadable:
-        body.append(_text(_WIDTH - _RIGHT, height - 8, f"unreadable lines left out: {unreadable}", "end"))
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" '
-        'role="img" aria-label="training curves">'
-    )
-    back = '<rect class="back" width="100%" height="100%"/>'
-    return "\n".join([head, f"<style>{_STYLE}</style>", back, *body, "</svg>"]) + "\n"
+        body.append(_text(_WIDTH - _RIGHT, height - 8, say("unreadable lines left out: {count}", count=unreadable), "end"))
+    return body, height
 
 
-def _draw_panel(panel: _Panel, across: _Axis, top: float) -> list[str]:
+def _draw_panel(panel: _Panel, across: _Axis, top: float, say: Say) -> list[str]:
     values = [value for one in panel.series for _, value in one.points]
     up = _Axis(*_scale(min(values), max(values), panel.from_zero), top + _PANEL, top)
-    drawn = [_text(_LEFT, top - 9, panel.title, "start", "title")]
+    drawn = [_text(_LEFT, top - 9, say(panel.title), "start", "title")]
     if len(panel.series) > 1:
-        names = " · ".join(f'<tspan class="dot {one.style}">{escape(one.name)}</tspan>' for one in panel.series)
+        names = " · ".join(f'<tspan class="dot {one.style}">{say(one.name)}</tspan>' for one in panel.series)
         drawn.append(f'<text x="{_WIDTH - _RIGHT}" y="{top - 9:g}" text-anchor="end">{names}</text>')
     for tick in up.ticks(4):
         y = up.place(tick)
         drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         drawn.append(_text(_LEFT - 8, y + 4, f"{tick:.6g}", "end"))
     for one in panel.series:
-        drawn += _draw_series(one, across, up)
+        drawn += _draw_series(one, across, up, say)
     return drawn
 
 
-def _draw_series(series: _Series, across: _Axis, up: _Axis) -> list[str]:
+def _draw_series(series: _Series, across: _Axis, up: _Axis, say: Say) -> list[str]:
     """A line; dots where it is a dev series or too short for a line; a ring and the value at the best dev score."""
     places = [(across.place(step), up.place(value)) for step, value in series.points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -163,13 +194,15 @@ def _draw_series(series: _Series, across: _Axis, up: _Axis) -> list[str]:
         step, value = series.points[best]
         anchor = "end" if x > _WIDTH / 2 else "start"
         drawn.append(f'<circle class="best dev" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
-        drawn.append(_text(x, y + 22, f"best {value:.4f} at step {step:g}", anchor, "title"))
+        told = say("best {value} at step {step}", value=f"{value:.4f}", step=f"{step:g}")
+        drawn.append(_text(x, y + 22, told, anchor, "title"))
     return drawn
 
 
 def _text(x: float, y: float, content: str, anchor: str, style: str = "") -> str:
+    """A text element; the content is SVG already."""
     styled = f' class="{style}"' if style else ""
-    return f'<text{styled} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'
+    return f'<text{styled} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{content}</text>'
 
 
 def _scale(low: float, high: float, from_zero: bool) -> tuple[float, float]:

@@ -1,126 +1,90 @@
-"""A score becomes `report.json` (for programs), `report.md` (for a merge request) and `report.html` (for people).
+"""How a page is made: the templates, the ways numbers are written, the script and the words that a page carries with it.
 
-In: scores, what is known about the run, the documents. Out: three files; the page needs nothing but itself. It computes no
-score and reads no file.
+In: the name of a template and what it shows. Out: a file that needs nothing but itself. It computes no score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from extune.domain.annotation import Extraction, Span
-from extune.domain.example import Example
-from extune.domain.prediction import Prediction, ProblemKind
-from extune.evaluation.assessment import Overlap
-from extune.evaluation.error_atlas import ErrorAtlas, ErrorClass
-from extune.evaluation.matching import compare_spans
-from extune.evaluation.metrics import PRF, ExtractionScore, MeanDeviation, aggregate_scores
-from extune.files import write_json, write_text
-from extune.reporting.highlight import Mark, nest_marks
+from extune.evaluation.metrics import MeanDeviation
+from extune.files import write_text
+from extune.reporting.privacy import hide_folders
+from extune.reporting.views import NOTHING, show_figure
+from extune.reporting.words import CHINESE, say, say_if_known
 
-SHOWN_DOCUMENTS = 30
-_NOTHING = "–"
-_MODES = {
-    "strict": "start, end and type are those of a gold span",
-    "text": "type and text are those of a gold span, wherever it stands",
-    "partial": "same type; the same place counts 1, an overlap 1/2",
-    "boundary": "start and end are those of a gold span, whatever its type",
-}
+_SCRIPTS = ("page.js", "start.js")
+_DOCUMENT_SCRIPTS = ("page.js", "marks.js", "documents.js", "filters.js", "start.js")
 
 
-@dataclass(frozen=True)
-class WrongDocument:
-    """What the page shows of a document that is not entirely right.
-
-    Attributes:
-        marks: the text with its gold and predicted spans; `verdicts` says of each span, by its key, whether it was `found`,
-            `missed` or `spurious`.
-        notes: what cannot be shown inside the text.
-    """
-
-    id: str
-    source: str
-    marks: tuple[Mark, ...]
-    verdicts: Mapping[tuple[int, int, str], str]
-    notes: tuple[str, ...]
-    completion: str
-
-
-def write_report(
-    folder: Path,
-    *,
-    score: ExtractionScore,
-    meta: Mapping[str, object],
-    documents: Sequence[tuple[Example, Prediction]] = (),
-    baselines: Mapping[str, ExtractionScore] | None = None,
-    atlas: ErrorAtlas | None = None,
-    overlap: Overlap | None = None,
-) -> None:
-    """Write the three files of one scored split.
+def write_report_files(folder: Path, content: Mapping[str, Any], template: str, context: Mapping[str, Any]) -> None:
+    """Write `report.json` with the content, `report.md` of the template `NAME.md.jinja`, and the page.
 
     Args:
         folder: is created where it does not exist.
-        score: of the split.
-        meta: JSON values, shown in this order; `run`, `split` and `engine` make the title, `test_set_hash` says which file.
-        documents: every scored example with its prediction; the page lists the first that are wrong.
-        baselines: scores to compare with, by name.
-        atlas: of the mistakes.
-        overlap: test documents that stand in train.
+        content: JSON values.
+        template: of the Markdown; the page has its own, `context["page"]`.
+        context: what the templates show.
     """
-    others = dict(baselines or {})
-    wrong = [document for document in (_judge(*pair) for pair in documents) if document is not None]
-    content = {
-        "meta": dict(meta),
-        "score": score.to_json(),
-        "baselines": {name: one.to_json() for name, one in others.items()},
-        "atlas": atlas and atlas.to_json(),
-        "overlap": overlap and overlap.to_json(),
-    }
-    context = {
-        "title": make_title(meta),
-        "meta": meta,
-        "score": score,
-        "modes": _list_modes(score),
-        "baselines": others,
-        "atlas": atlas,
-        "overlap": overlap,
-        "classes": [kind for kind in ErrorClass if atlas and atlas.total.wrong.get(kind, 0) + atlas.total.missed.get(kind, 0)],
-        "wrong": wrong[:SHOWN_DOCUMENTS],
-        "wrong_count": len(wrong),
-    }
-    write_files(folder, content, "report", context)
+    _write(folder / "report.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    text = _build_environment().get_template(f"{template}.md.jinja").render(context)
+    _write(folder / "report.md", text)
+    write_page(folder / "report.html", context["page"], context)
 
 
-def write_seed_report(folder: Path, *, scores: Mapping[str, ExtractionScore], meta: Mapping[str, object]) -> None:
-    """Write the three files of several trainings that differ in their seed: every figure with mean and deviation.
+def write_page(path: Path, template: str, context: Mapping[str, Any], payload: Mapping[str, Any] | None = None) -> None:
+    """Write one page.
 
     Args:
-        folder: is created where it does not exist.
-        scores: by seed, at least one.
-        meta: as in `write_report`.
+        path: of the page.
+        template: `NAME.html.jinja`.
+        context: what it shows; absolute folders in its `meta` are hidden.
+        payload: what the list of documents shows; None where `context` has it, or where there is none.
     """
-    figures = aggregate_scores(list(scores.values()))
-    content = {
-        "meta": dict(meta),
-        "figures": {name: asdict(figure) for name, figure in figures.items()},
-        "seeds": {seed: score.to_json() for seed, score in scores.items()},
-    }
-    write_files(folder, content, "seeds", {"title": make_title(meta), "meta": meta, "figures": figures, "scores": scores})
-
-
-def write_files(folder: Path, content: Mapping[str, Any], template: str, context: Mapping[str, object]) -> None:
-    """Write `report.json` with the content, and the two pages that the template makes of the context."""
     environment = _build_environment()
-    write_json(folder / "report.json", content)
-    for ending in ("md", "html"):
-        page = environment.get_template(f"{template}.{ending}.jinja").render(context)
-        # A text may hold lone surrogates, which no encoding can write.
-        write_text(folder / f"report.{ending}", page.encode("utf-8", "replace").decode("utf-8"))
+    rows = payload if payload is not None else context.get("payload")
+    script = _read_script(environment, _SCRIPTS if rows is None else _DOCUMENT_SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    carried = {
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+        "words": embed_json(CHINESE),
+        "payload": None if rows is None else embed_json(rows),
+        "kind": None if rows is None else rows["kind"],
+        "meta": hide_folders(context.get("meta", {})),
+    }
+    _write(path, environment.get_template(f"{template}.html.jinja").render({**context, **carried}))
+
+
+def embed_json(value: Any) -> Markup:
+    """JSON that can stand inside a `script` element: no text in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def make_title(meta: Mapping[str, object]) -> str:
+    """Run, split and engine."""
+    return " · ".join(str(meta[key]) for key in ("run", "split", "engine") if meta.get(key)) or "report"
+
+
+def _write(path: Path, text: str) -> None:
+    # A text may hold lone surrogates, which no encoding can write.
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _read_script(environment: Environment, names: tuple[str, ...]) -> str:
+    loader = environment.loader
+    return "".join(loader.get_source(environment, name)[0] for name in names) if loader else ""
 
 
 def _build_environment() -> Environment:
@@ -131,53 +95,14 @@ def _build_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_figure, count=_count, spread=_spread, value=_value, cell=_cell)
+    environment.filters.update(figure=show_figure, count=_count, spread=_spread, value=_value, cell=_cell, percent=_percent)
+    environment.globals.update(say=say, say_if_known=say_if_known)
     return environment
 
 
-def _judge(example: Example, prediction: Prediction) -> WrongDocument | None:
-    """What the page shows of a document, or None where nothing is wrong with it."""
-    gold, predicted = _spans_of(example.gold), _spans_of(prediction.annotation)
-    comparison = compare_spans(gold, predicted)
-    notes = [f"not in the text: {mention.text} ({mention.type})" for mention in predicted.ungrounded]
-    told = {ProblemKind.UNGROUNDED} if predicted.ungrounded else set()
-    notes += [f"{one.kind}: {one.detail}".removesuffix(": ") for one in prediction.problems if one.kind not in told]
-    if not (comparison.missed or comparison.spurious or notes):
-        return None
-    verdicts = {span.key: "found" for span in comparison.found}
-    verdicts |= {span.key: "missed" for span in comparison.missed}
-    verdicts |= {span.key: "spurious" for span in comparison.spurious}
-    shown: list[Span] = [*comparison.found, *comparison.missed, *comparison.spurious]
-    return WrongDocument(
-        id=example.id,
-        source=str(example.source or ""),
-        marks=tuple(nest_marks(example.text, shown)),
-        verdicts=verdicts,
-        notes=tuple(notes),
-        completion=prediction.completion,
-    )
-
-
-def _spans_of(annotation: object) -> Extraction:
-    if not isinstance(annotation, Extraction):
-        raise TypeError(f"a report of spans cannot show {type(annotation).__name__}")
-    return annotation
-
-
-def _list_modes(score: ExtractionScore) -> list[tuple[str, str, PRF]]:
-    """Name, definition and counts of the four ways to compare."""
-    figures = (score.micro, score.text_strict, score.partial, score.boundary)
-    return [(name, about, prf) for (name, about), prf in zip(_MODES.items(), figures, strict=True)]
-
-
-def make_title(meta: Mapping[str, object]) -> str:
-    """Run, split and engine."""
-    return " · ".join(str(meta[key]) for key in ("run", "split", "engine") if meta.get(key)) or "report"
-
-
-def _figure(value: float | None) -> str:
-    """A share with four decimals."""
-    return _NOTHING if value is None else f"{value:.4f}"
+def _percent(value: float) -> str:
+    """A share as a length of CSS."""
+    return f"{100 * min(max(value, 0.0), 1.0):.2f}%"
 
 
 def _count(value: float) -> str:
@@ -187,17 +112,17 @@ def _count(value: float) -> str:
 
 def _spread(figure: MeanDeviation) -> str:
     """Mean ± deviation."""
-    return _figure(figure.mean) if figure.deviation is None else f"{figure.mean:.4f} ± {figure.deviation:.4f}"
+    return show_figure(figure.mean) if figure.deviation is None else f"{figure.mean:.4f} ± {figure.deviation:.4f}"
 
 
 def _value(value: object) -> str:
-    """One entry of the table about the run."""
-    if value is None:
-        return _NOTHING
+    """One entry of a table about the run."""
+    if value is None or value == "":
+        return NOTHING
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items()) or _NOTHING
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items()) or NOTHING
     if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value)) or _NOTHING
+        return ", ".join(map(_value, value)) or NOTHING
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return str(value)

@@ -17,6 +17,7 @@ from extune.domain.example import Example
 from extune.domain.prediction import Prediction
 from extune.errors import RunError
 from extune.evaluation.assessment import Assessment
+from extune.reporting.background import Background
 from extune.reporting.reports import write_score_report
 from extune.runs.run_dir import read_json
 
@@ -46,6 +47,7 @@ def write_scores_folder(
     documents: Sequence[tuple[Example, Prediction]],
     assessment: Assessment,
     meta: Mapping[str, object],
+    background: Background | None = None,
 ) -> None:
     """Write predictions, gold and the three reports.
 
@@ -53,11 +55,12 @@ def write_scores_folder(
         folder: is created where it does not exist.
         documents: every example with its prediction.
         assessment: of these.
-        meta: see `page.write_report`.
+        meta: see `reports.write_score_report`.
+        background: of the run that predicted.
     """
     write_rows(folder / PREDICTIONS, [prediction_to_row(prediction, example.text) for example, prediction in documents])
     write_rows(folder / GOLD, [write_example(example) for example, _ in documents])
-    write_score_report(folder, assessment=assessment, meta=meta, documents=documents)
+    write_score_report(folder, assessment=assessment, meta=meta, documents=documents, background=background)
 
 
 def read_scores_folder(folder: Path) -> ScoresFolder:

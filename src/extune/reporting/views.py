@@ -1,30 +1,38 @@
-"""A score of records, classes or answers as figures and tables, the same for pages and terminals.
+"""A score as figures and tables, the same for pages and terminals.
 
-In: a score. Out: names, texts and numbers, ready to be laid out. It knows no HTML and computes no score.
+In: a score. Out: names, texts and numbers, ready to be laid out; names and phrases are English keys of `words.CHINESE`. It
+knows no HTML and computes no score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from extune.evaluation.classification_metrics import INVALID, ClassificationScore
 from extune.evaluation.generation_metrics import GenerationScore
-from extune.evaluation.metrics import PRF
+from extune.evaluation.metrics import PRF, ExtractionScore
 from extune.evaluation.record_metrics import FieldScore, RecordScore
 from extune.evaluation.score import Score, name_figure
 
 NOTHING = "–"
+NO_LABEL = "(no label)"
 MOST_LABELS_IN_CONFUSION = 30
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure that stands out; `note` says what it is a share of, or its interval."""
+    """One figure that stands out; `phrase`, with `values` in it, says what it is a share of, or its interval."""
 
     name: str
     figure: str
-    note: str = ""
+    phrase: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str:
+        """The phrase in English."""
+        return self.phrase.format(**self.values)
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,13 @@ def show_figure(value: float | None) -> str:
 
 
 def build_view(score: Score) -> View:
-    """What is shown of a score of records, classes or answers.
+    """What is shown of a score of any kind.
 
     Raises:
-        TypeError: another kind of score, which has pages of its own.
+        TypeError: an unknown kind.
     """
+    if isinstance(score, ExtractionScore):
+        return View(_span_tiles(score), (_type_table(score),))
     if isinstance(score, RecordScore):
         return View(_record_tiles(score), (_field_table(score),))
     if isinstance(score, ClassificationScore):
@@ -65,10 +75,37 @@ def build_view(score: Score) -> View:
 
 
 def _headline(score: Score) -> Tile:
-    figure = score.figures()[score.headline]
-    interval = score.interval
-    note = "no interval" if interval is None else f"{show_figure(interval[0])} to {show_figure(interval[1])} (95 %)"
-    return Tile(name_figure(score.headline), show_figure(figure), note)
+    figure, ends = score.figures()[score.headline], score.interval
+    name = "strict F1" if isinstance(score, ExtractionScore) else name_figure(score.headline)
+    if ends is None:
+        return Tile(name, show_figure(figure), "no interval")
+    values = {"low": show_figure(ends[0]), "high": show_figure(ends[1])}
+    return Tile(name, show_figure(figure), "{low} to {high} (95 %)", values)
+
+
+def _share_tile(name: str, count: int, total: int, phrase: str = "of {total}") -> Tile:
+    return Tile(name, f"{count:,}", phrase, {"total": f"{total:,}"})
+
+
+def _span_tiles(score: ExtractionScore) -> tuple[Tile, ...]:
+    right, predicted = f"{score.micro.tp:,.0f}", f"{score.micro.tp + score.micro.fp:,.0f}"
+    in_gold = f"{score.gold_spans:,}"
+    return (
+        _headline(score),
+        Tile(
+            "precision",
+            show_figure(score.micro.precision),
+            "{count} of {total} predicted",
+            {"count": right, "total": predicted},
+        ),
+        Tile("recall", show_figure(score.micro.recall), "{count} of {total} in gold", {"count": right, "total": in_gold}),
+        _share_tile("documents without mistake", score.exact_documents, score.documents),
+    )
+
+
+def _type_table(score: ExtractionScore) -> Table:
+    rows = tuple((name, *_counts(prf), *_shares(prf)) for name, prf in score.per_type.items())
+    return Table("By type", ("type", "in gold", "predicted", "P", "R", "F1"), rows)
 
 
 def _figures(score: Score, *keys: str) -> tuple[Tile, ...]:
@@ -77,7 +114,7 @@ def _figures(score: Score, *keys: str) -> tuple[Tile, ...]:
 
 
 def _record_tiles(score: RecordScore) -> tuple[Tile, ...]:
-    exact = Tile("records without mistake", str(score.exact_documents), f"of {score.documents}")
+    exact = _share_tile("records without mistake", score.exact_documents, score.documents)
     keys = ("micro.precision", "micro.recall", "macro.f1", "presence.precision", "presence.recall", "parseable")
     return (_headline(score), *_figures(score, *keys), exact)
 
@@ -93,7 +130,7 @@ def _field_row(name: str, field: FieldScore) -> tuple[str, ...]:
 
 
 def _class_tiles(score: ClassificationScore) -> tuple[Tile, ...]:
-    invalid = Tile("answers without a label", str(score.invalid), f"of {score.documents}, counted as wrong")
+    invalid = _share_tile("answers without a label", score.invalid, score.documents, "of {total}, counted as wrong")
     keys = [key for key in ("accuracy", "micro.f1", "macro.f1", "mcc") if key != score.headline]
     return (_headline(score), *_figures(score, *keys), invalid)
 
@@ -107,7 +144,7 @@ def _class_tables(score: ClassificationScore) -> tuple[Table, ...]:
     columns = [*names, INVALID] if score.invalid else names
     return by_label, Table(
         "Confusion: gold label by row, predicted label by column",
-        ("", *(name or "(no label)" for name in columns)),
+        ("", *(name or NO_LABEL for name in columns)),
         tuple((row, *(str(score.confusion.get(row, {}).get(column, 0)) for column in columns)) for row in names),
     )
 
@@ -115,8 +152,9 @@ def _class_tables(score: ClassificationScore) -> tuple[Table, ...]:
 def _answer_tiles(score: GenerationScore) -> tuple[Tile, ...]:
     perplexity = Tile("perplexity", NOTHING, "needs the model")
     if score.loss is not None:
-        perplexity = Tile("perplexity", f"{score.loss.perplexity:.2f}", f"over {score.loss.tokens:,} target tokens")
-    exact = Tile("equal to the gold answer", str(score.exact_documents), f"of {score.documents}")
+        tokens = {"count": f"{score.loss.tokens:,}"}
+        perplexity = Tile("perplexity", f"{score.loss.perplexity:.2f}", "over {count} target tokens", tokens)
+    exact = _share_tile("equal to the gold answer", score.exact_documents, score.documents)
     return (_headline(score), *_figures(score, "bleu", "char_f1"), perplexity, exact)
 
 

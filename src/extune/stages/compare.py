@@ -1,11 +1,13 @@
 """`extune compare`: which of several scored runs is better, by how much, and on which rows.
 
-In: runs, or folders of scores, of one test set. Out: a leaderboard, and for each run but the first its difference to the first:
-intervals, p-values, rows fixed and broken. Everything comes from the predictions that were scored; no model is loaded.
+In: runs, or folders of scores, of one test set and any kind of task. Out: a leaderboard, and for each run but the first its
+difference to the first: intervals, p-values, rows fixed and broken. Everything comes from the predictions that were scored; no
+model is loaded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -15,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extune.domain.annotation import Extraction
 from extune.errors import RunError
-from extune.evaluation.metrics import PRF, DocumentCounts, count_documents
-from extune.evaluation.scoring import require_kind
+from extune.evaluation.document_counts import DocumentCount, count_each
+from extune.evaluation.metrics import PRF
+from extune.evaluation.score import name_figure
 from extune.evaluation.significance import RESAMPLES, F1Difference, bootstrap_interval, compare_f1
 from extune.reporting.scores_folder import REPORT, ScoresFolder, read_scores_folder
 from extune.runs.run_dir import RunDir
@@ -33,12 +35,14 @@ class Standing:
     Attributes:
         name: of the run as the user named it, or of a baseline.
         seeds: trainings whose counts are added; 0 for a baseline.
-        counts: strict, over all types; of several seeds the sum.
-        interval: 95 % document bootstrap of F1; None where a baseline's report has none.
+        figure: the headline of the kind of task; of several seeds over the sum of their counts.
+        counts: what the headline comes from, see `document_counts`; of several seeds the sum.
+        interval: 95 % document bootstrap of the figure; None where a baseline's report has none.
     """
 
     name: str
     seeds: int
+    figure: float
     counts: PRF
     interval: tuple[float, float] | None
 
@@ -48,8 +52,8 @@ class PairComparison:
     """The second run against the first.
 
     Attributes:
-        differences: by type, `all` first: F1 of both, interval of the difference, p-value. The p-values of types are not
-            corrected for their number.
+        differences: by type, field or label, `all` first: the figure of both, interval of the difference, p-value. The
+            p-values of types are not corrected for their number.
         fixed: ids of the documents that are entirely right in the second only; of several seeds, in most of them.
         broken: ids of those that are entirely right in the first only.
     """
@@ -63,8 +67,12 @@ class PairComparison:
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What was compared; `leaderboard` is sorted by F1, the best first."""
+    """What was compared; `leaderboard` is sorted by the headline, the best first.
 
+    `headline` is the key of the figure that is compared, see `score.name_figure`; of single types, fields and labels it is F1.
+    """
+
+    headline: str
     test_set_hash: str
     documents: int
     resamples: int
@@ -74,11 +82,18 @@ class ComparisonReport:
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {
+            "headline": self.headline,
             "test_set_hash": self.test_set_hash,
             "documents": self.documents,
             "resamples": self.resamples,
             "leaderboard": [
-                {"name": one.name, "seeds": one.seeds, **one.counts.to_json(), "interval": one.interval and list(one.interval)}
+                {
+                    "name": one.name,
+                    "seeds": one.seeds,
+                    "figure": one.figure,
+                    **one.counts.to_json(),
+                    "interval": one.interval and list(one.interval),
+                }
                 for one in self.leaderboard
             ],
             "comparisons": [
@@ -121,6 +136,7 @@ def compare(
     entries = [_Entry(str(run), _read(Path(run), split, engine)) for run in runs]
     for one, other in pairwise([folder for entry in entries for folder in entry.folders]):
         _require_same_test_set(one, other)
+    headline = _name_headline(entries)
     types = list(dict.fromkeys(name for entry in entries for name in entry.list_types()))
     first = entries[0]
     comparisons = []
@@ -136,9 +152,9 @@ def compare(
                 tuple(id_ for id_, found in zip(first.ids, worse, strict=True) if found),
             )
         )
-    standings = [*(entry.standing(resamples) for entry in entries), *_list_baselines(entries)]
-    standings.sort(key=lambda one: -one.counts.f1)
-    return ComparisonReport(first.hash, len(first.ids), resamples, tuple(standings), tuple(comparisons))
+    standings = [*(entry.standing(resamples) for entry in entries), *_list_baselines(entries, headline)]
+    standings.sort(key=lambda one: -one.figure)
+    return ComparisonReport(headline, first.hash, len(first.ids), resamples, tuple(standings), tuple(comparisons))
 
 
 class _Entry:
@@ -153,8 +169,9 @@ class _Entry:
 
     def list_types(self) -> list[str]:
         """Those that occur in gold or predictions, in the order of the report, which is the task's."""
-        reported = list(self.folders[0].report.get("score", {}).get("per_type", {}))
-        found = {name for counts in self._counts for one in counts for name in one.per_type}
+        score = self.folders[0].report.get("score", {})
+        reported = [name for key in ("per_type", "fields", "per_label") for name in score.get(key, {})]
+        found = {name for counts in self._counts for one in counts for name in one.groups}
         return [*(name for name in reported if name in found), *sorted(found - set(reported))]
 
     def table(self, types: Sequence[str]) -> NDArray[np.float64]:
@@ -171,27 +188,50 @@ class _Entry:
     def standing(self, resamples: int) -> Standing:
         """The line of the leaderboard."""
         table = self.table([])[:, 0] * len(self.folders)
-        rows = [(int(tp), int(fp), int(fn)) for tp, fp, fn in np.rint(table)]
-        tp, fp, fn = (sum(column) for column in zip(*rows, strict=True))
-        return Standing(self.name, len(self.folders), PRF(tp, fp, fn), bootstrap_interval(rows, resamples))
+        # The mean of several seeds, multiplied again, is off in the last digits.
+        rows = [(round(tp, 9), round(fp, 9), round(fn, 9)) for tp, fp, fn in table.tolist()]
+        counts = PRF(*(math.fsum(column) for column in zip(*rows, strict=True)))
+        return Standing(self.name, len(self.folders), counts.f1, counts, bootstrap_interval(rows, resamples))
 
 
-def _count(folder: ScoresFolder) -> list[DocumentCounts]:
-    gold = {example.id: example.gold for example in folder.examples if isinstance(example.gold, Extraction)}
-    if len(gold) < len(folder.examples):
+def _count(folder: ScoresFolder) -> list[DocumentCount]:
+    try:
+        return count_each(folder.report["score"], folder.examples, folder.predictions)
+    except (KeyError, TypeError) as error:
         raise RunError(
-            f"{len(folder.examples) - len(gold)} examples have no spans as gold",
+            f"cannot be compared: {error}",
             where=str(folder.path),
-            expected="scores of an extraction, which are counted span by span",
-            fix="read the figures of other kinds of tasks in their report.json",
+            expected="scores that this version of extune wrote",
+            fix="extune evaluate writes them again",
+        ) from None
+
+
+def _name_headline(entries: Sequence[_Entry]) -> str:
+    """The figure that stands for the kind of task.
+
+    Raises:
+        RunError: the runs are of different kinds of tasks.
+    """
+    keys = {entry.name: _find_headline(entry.folders[0]) for entry in entries}
+    if len(set(keys.values())) > 1:
+        raise RunError(
+            "different kinds of tasks: " + ", ".join(f"{name} has {name_figure(key)}" for name, key in keys.items()),
+            expected="runs of one kind of task",
+            fix="compare runs with equal task.kind",
         )
-    found = require_kind(Extraction, {one.example_id: one.annotation for one in folder.predictions})
-    return count_documents(gold, found, {one.example_id: one.problems for one in folder.predictions})
+    return next(iter(keys.values()))
 
 
-def _list_counts(counts: DocumentCounts, types: Sequence[str]) -> list[tuple[float, float, float]]:
+def _find_headline(folder: ScoresFolder) -> str:
+    score = folder.report["score"]
+    if "rouge_l" in score:
+        return "rouge_l"
+    return "accuracy" if score.get("multi_label") is False else "micro.f1"
+
+
+def _list_counts(counts: DocumentCount, types: Sequence[str]) -> list[tuple[float, float, float]]:
     nothing = PRF(0, 0, 0)
-    groups = [counts.strict, *(counts.per_type.get(name, nothing) for name in types)]
+    groups = [counts.total, *(counts.groups.get(name, nothing) for name in types)]
     return [(prf.tp, prf.fp, prf.fn) for prf in groups]
 
 
@@ -224,7 +264,7 @@ def _require_same_test_set(one: ScoresFolder, other: ScoresFolder) -> None:
         )
 
 
-def _list_baselines(entries: Sequence[_Entry]) -> list[Standing]:
+def _list_baselines(entries: Sequence[_Entry], headline: str) -> list[Standing]:
     """The baselines in the reports, each once; where reports disagree, the run's name stands behind."""
     found: dict[tuple[str, float, float, float], Standing] = {}
     for entry in entries:
@@ -235,6 +275,7 @@ def _list_baselines(entries: Sequence[_Entry]) -> list[Standing]:
                 taken = any(other[0] == name for other in found)
                 label = f"{name} of {entry.name} (baseline)" if taken else f"{name} (baseline)"
                 interval = score.get("interval")
-                standing = Standing(label, 0, PRF(*key[1:]), None if interval is None else (interval[0], interval[1]))
-                found.setdefault(key, standing)
+                counts, ends = PRF(*key[1:]), None if interval is None else (interval[0], interval[1])
+                figure = score["accuracy"] if headline == "accuracy" else counts.f1
+                found.setdefault(key, Standing(label, 0, figure, counts, ends))
     return list(found.values())

@@ -26,6 +26,7 @@ from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
+from extune.reporting.background import Background, read_background
 from extune.reporting.reports import write_score_seed_report
 from extune.reporting.scores_folder import write_scores_folder
 from extune.reporting.training_set import read_training_set
@@ -134,7 +135,8 @@ def evaluate(
         training = training or read_training_set(one)  # late, so that a damaged run is told at once
         meta = describe_score(one.path.name, name, place, file, result) | {"training_set": training[1]}
         untrained = score_untrained(one.scores(name, BASE_ENGINE), result.task, examples) if base is None else {}
-        assessments.append(write_scores(one.scores(name, place), result, meta, untrained, training[0]))
+        background = read_background(one) if base is None else None  # the untrained base has no training to show
+        assessments.append(write_scores(one.scores(name, place), result, meta, untrained, training[0], background))
         scored.append(result)
         folders.append(one.scores(name, place))
     if len(scored) > 1:
@@ -193,19 +195,22 @@ def write_scores(
     meta: Mapping[str, object],
     baselines: Mapping[str, Score] | None = None,
     reference: TrainingReference | None = None,
+    background: Background | None = None,
 ) -> Assessment:
     """Write predictions, gold and the three reports; with them `extune report` needs nothing else.
 
     Args:
         folder: is created where it does not exist.
         scored: examples and predictions.
-        meta: see `page.write_report`.
+        meta: see `reports.write_score_report`.
         baselines: more scores to show, before those that are computed here.
         reference: of the training set; None leaves out what needs it.
+        background: of the run that predicted, for the page.
     """
     assessment = assess(scored.score, scored.task, scored.examples, scored.predictions, reference)
     assessment = replace(assessment, baselines={**(baselines or {}), **assessment.baselines})
-    write_scores_folder(folder, list(zip(scored.examples, scored.predictions, strict=True)), assessment, meta)
+    documents = list(zip(scored.examples, scored.predictions, strict=True))
+    write_scores_folder(folder, documents, assessment, meta, background)
     return assessment
 
 

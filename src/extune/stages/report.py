@@ -11,11 +11,15 @@ from extune.evaluation.assessment import assess
 from extune.evaluation.generation_metrics import TargetLoss
 from extune.evaluation.score import Score
 from extune.evaluation.scoring import score_predictions
+from extune.reporting.background import read_background
 from extune.reporting.reports import write_score_report, write_score_seed_report
 from extune.reporting.scores_folder import read_meta, read_scores_folder
 from extune.reporting.training_set import read_training_set
 from extune.reporting.untrained import BASE_ENGINE, score_untrained
 from extune.runs.run_dir import RunDir
+
+BASE = "base"
+"""The engine's name in the scores of an untrained base, which has no training to show."""
 
 
 def report(run: RunDir | Path | str, split: str = "test", engine: str = "transformers") -> tuple[Path, ...]:
@@ -49,6 +53,7 @@ def _write_again(run: RunDir, folder: Path) -> Score:
         assessment=replace(assessment, baselines={**untrained, **assessment.baselines}),
         meta={**scores.meta, "training_set": training_set},
         documents=list(zip(scores.examples, scores.predictions, strict=True)),
+        background=None if folder.name == BASE else read_background(run),
     )
     return score
 

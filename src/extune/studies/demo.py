@@ -19,6 +19,7 @@ from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.recipe.load import load_recipe
+from extune.reporting.background import read_background
 from extune.reporting.untrained import BASE_ENGINE, score_untrained
 from extune.runs.run_dir import RunDir, read_json
 from extune.stages.evaluate import describe_score, score_examples, write_scores
@@ -77,7 +78,8 @@ def run_demo(out: Path, console: Console | None = None) -> DemoResult:
     scored = score_examples(predictor, examples)
     folder = run.scores("test", _ENGINE)
     meta = describe_score(run.path.name, "test", _ENGINE, file, scored)
-    assessment = write_scores(folder, scored, meta, score_untrained(place, scored.task, examples), reference)
+    others = score_untrained(place, scored.task, examples)
+    assessment = write_scores(folder, scored, meta, others, reference, read_background(run))
     training = read_json(run.manifest_file)["training"]
     return DemoResult(
         run=run,

@@ -1,0 +1,2 @@
+if (document.getElementById("data-documents")) startDocuments();
+startPage();
