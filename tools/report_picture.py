@@ -47,11 +47,11 @@ def open_page(page: Path, *, width: int = 1280, height: int = 900, dark: bool = 
             browser.close()
 
 
-def take_picture(opened: Page, out: Path, selector: str | None = None) -> None:
-    """Write the whole page, or one element of it, as PNG."""
+def take_picture(opened: Page, out: Path, selector: str | None = None, *, whole: bool = True) -> None:
+    """Write the page, whole or as far as the window shows it, or one element of it, as PNG."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if selector is None:
-        opened.screenshot(path=out, full_page=True)
+        opened.screenshot(path=out, full_page=whole)
     else:
         opened.locator(selector).first.screenshot(path=out)
 
@@ -62,14 +62,17 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, help="of the window; default: the whole page")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--locale", default="en-US", help="zh-CN for Chinese")
     parser.add_argument("--section", help="id of one section, such as documents; default: the whole page")
     given = parser.parse_args()
     if find_chromium() is None:
         parser.error(f"no browser found; one of {', '.join(NAMES)} is needed")
-    with open_page(given.page, width=given.width, dark=given.dark, locale=given.locale) as opened:
-        take_picture(opened, given.out, None if given.section is None else f"#{given.section}")
+    window = {"width": given.width, "height": given.height or 900}
+    with open_page(given.page, **window, dark=given.dark, locale=given.locale) as opened:
+        selector = None if given.section is None else f"#{given.section}"
+        take_picture(opened, given.out, selector, whole=given.height is None)
     print(f"wrote {given.out}")
 
 
