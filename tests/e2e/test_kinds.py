@@ -74,7 +74,8 @@ def test_the_whole_journey(kind: str, recipe_file: Path, tmp_path: Path, extune:
     folder = run.scores("test", "transformers")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["score"]["documents"] == len(TEXTS)
-    assert list(report["baselines"]) == (["majority class"] if kind == "classification" else [])
+    baselines = {"classification": ["majority class"], "record": ["look-up"], "generation": []}
+    assert list(report["baselines"]) == baselines[kind]
     predictions = read_rows(folder / "predictions.jsonl")
     assert [row["id"] for row in predictions] == [f"test-{number}" for number in range(len(TEXTS))]
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from extune.evaluation.power_law import Forecast
 from extune.files import write_text
+from extune.reporting.page import write_page
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 24, 30, 44  # pixels
 _MARGIN = 0.06  # of the scale beyond the values
@@ -51,21 +52,16 @@ def draw_learning_curve(picture: Path, line: CurveLine) -> None:
 
 def write_curve_page(page: Path, name: str, lines: Sequence[CurveLine], dev: int) -> None:
     """Write the page: the picture of the first figure and a table of all; `name` is the recipe's, `dev` counts examples."""
-    environment = Environment(
-        loader=PackageLoader("extune.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    rows = [(line.name, [f"{mean:.3f}" for mean in line.means.values()], describe_forecast(line.forecast)) for line in lines]
-    picture = render_learning_curve(lines[0])
-    sizes = list(lines[0].means)
-    title = f"{name} · learning curve"
-    html = environment.get_template("curve.html.jinja").render(
-        title=title, picture=picture, sizes=sizes, rows=rows, verdict=describe_forecast(lines[0].forecast), dev=dev
-    )
-    write_text(page, html)
+    rows = [(line.name, list(line.means.values()), describe_forecast(line.forecast)) for line in lines]
+    context = {
+        "title": f"{name} · learning curve",
+        "picture": Markup(render_learning_curve(lines[0])),
+        "sizes": list(lines[0].means),
+        "rows": rows,
+        "verdict": describe_forecast(lines[0].forecast),
+        "dev": dev,
+    }
+    write_page(page, "curve", context)
 
 
 def describe_forecast(forecast: Forecast) -> str:

@@ -34,6 +34,15 @@ _REPORT = {
     "This test set": "本测试集",
     "What was trained on": "训练所用数据",
     "Baselines": "基线",
+    "Twice the data": "数据翻倍",
+    "Dots: one training each. Line: means. Dashed: the power law, up to twice the data, with the 95 % interval there.": (
+        "点：每次训练。实线：均值。虚线：幂律，延伸到数据翻倍处，并标出该处的 95% 区间。"
+    ),
+    "Mean scores on {count} dev examples": "{count} 条开发集样本上的平均得分",
+    "twice the data would bring": "数据翻倍的预期收益",
+    "The intervals come from the seeds; they do not know that the dev set is a sample too.": (
+        "区间来自不同的随机种子，没有计入开发集本身也是抽样这一点。"
+    ),
     "Mean and standard deviation": "均值与标准差",
     "What changed": "变化",
     "What changed in the recipe": "配方的变化",
