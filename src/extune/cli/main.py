@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import extune
-from extune.cli import base_verbs, check_verb, compare_verb, recipe_verbs, run_verbs, variant_verbs
+from extune.cli import base_verbs, baseline_verb, check_verb, compare_verb, recipe_verbs, run_verbs, variant_verbs
 from extune.cli.terminal import note, print_error, say, use_utf8
 from extune.errors import ExtuneError
 
@@ -30,6 +30,7 @@ app.command("demo")(recipe_verbs.demo)
 app.command("check")(check_verb.check)
 app.command("show")(recipe_verbs.show)
 app.command("train")(recipe_verbs.train)
+app.command("baseline")(baseline_verb.baseline)
 app.command("predict")(run_verbs.predict)
 app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)
