@@ -90,7 +90,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ModelError: there is none, it needs code of its own, or it cannot be read.
     """
     for name in ("config.json", "tokenizer_config.json"):
-        _refuse_code(folder / name)
+        refuse_code(folder / name)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(
             "tokenizer.json is missing",
@@ -152,7 +152,7 @@ def require_safetensors(folder: Path) -> None:
             expected="a model in Hugging Face layout",
             fix="name the folder that holds config.json and the *.safetensors files",
         )
-    _refuse_code(config)
+    refuse_code(config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         found = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weight files"
@@ -180,7 +180,8 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     return hash_text(json.dumps(definition, ensure_ascii=False, sort_keys=True))
 
 
-def _refuse_code(config: Path) -> None:
+def refuse_code(config: Path) -> None:
+    """Raise a ModelError where a settings file is no JSON, or asks for code that the folder brings along."""
     if not config.is_file():
         return
     try:
