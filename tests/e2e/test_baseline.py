@@ -64,7 +64,7 @@ def test_a_server_with_the_base_scores_like_the_base(
 
     for name in ("baselines.md", "tiny-base-0-shot/report.json", "untrained/predictions.jsonl"):
         assert (tmp_path / name).is_file()
-    assert "gazetteer" in done.out
+    assert "tiny/base, 2-shot: 4 requests" in done.out
 
     asked = len(embedded_server.requests)
     assert extune(*words, "--no-untrained").code == 0

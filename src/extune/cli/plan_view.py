@@ -18,7 +18,7 @@ def print_plan(plan: TrainingPlan) -> None:
     say(f"{plan.recipe} on {plan.base}: {memory.parameters:,} parameters, {memory.trained:,} trained (config: {plan.origin})")
     packs = (plan.one_row, plan.batch)
     fixed = {
-        f"weights, {'4 bits, rest ' if plan_is_4bit(plan) else ''}{plan.precision.weights}": memory.fixed.weights,
+        f"weights, {'4 bits, rest ' if plan.method == 'qlora' else ''}{plan.precision.weights}": memory.fixed.weights,
         "adapter, float32": memory.fixed.adapter,
         "gradients": memory.fixed.gradients,
         "optimizer": memory.fixed.optimizer,
@@ -42,8 +42,3 @@ def print_plan(plan: TrainingPlan) -> None:
         )
     for note in plan.notes:
         say(note)
-
-
-def plan_is_4bit(plan: TrainingPlan) -> bool:
-    """Whether most of the weights are held in 4 bits."""
-    return plan.memory.fixed.weights < plan.memory.parameters

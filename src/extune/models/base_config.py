@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PretrainedConfig
 
 from extune.errors import ModelError, RecipeError
@@ -81,14 +82,14 @@ def _read(folder: Path, origin: str) -> BaseConfig:
     refuse_code(folder / _CONFIG)
     try:
         return BaseConfig(AutoConfig.from_pretrained(folder, local_files_only=True), origin, folder)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, StrictDataclassError) as error:
         raise _unknown(str(folder), error) from error
 
 
 def _build(values: dict[str, Any], where: str) -> PretrainedConfig:
     try:
         return AutoConfig.for_model(**values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise _unknown(where, error) from error
 
 

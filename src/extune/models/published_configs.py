@@ -29,7 +29,9 @@ _QWEN15_7B = _config("qwen2", 4096, 11008, 32, 32, 151936)
 _QWEN15_05B = _config("qwen2", 1024, 2816, 24, 16, 151936, tie_word_embeddings=True)
 _QWEN_18B = _config("qwen2", 2048, 5504, 24, 16, 151936)
 _BAICHUAN_7B = _config("llama", 4096, 11008, 32, 32, 64000)
-_CHATGLM3_6B = _config("glm", 4096, 13696, 28, 32, 65024, num_key_value_heads=2, head_dim=128, attention_bias=True)
+_CHATGLM3_6B = _config(
+    "glm", 4096, 13696, 28, 32, 65024, num_key_value_heads=2, head_dim=128, attention_bias=True, pad_token_id=None
+)
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "qwen/qwen2-7b": _QWEN2_7B,

@@ -43,7 +43,7 @@ class BaselineTable:
     """All lines of one test set.
 
     Attributes:
-        kind: of the task; chooses the columns.
+        kind: of the task; chooses the columns. `problems` are rows whose answer has at least one.
         file: the test set; `test_set_hash` tells it apart from another of the same name.
         notes: what all lines have to be read with.
     """
@@ -64,32 +64,20 @@ class BaselineTable:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         headline = name_figure(self.rows[0].score.headline)
-        asked = ("requests", "tokens in", "tokens out", "cost") if self._is_asked else ()
         beside = tuple(name_figure(key) for key in _BESIDE_HEADLINE[self.kind])
-        return ("", f"{headline} [95 %]", *beside, "rows with problems", "seconds", *asked)
+        return ("", f"{headline} [95 %]", *beside, "problems", "seconds")
 
     def cells(self) -> list[tuple[str, ...]]:
         """One line per row, as text; `-` stands for what there is not."""
         return [self._cells(row) for row in self.rows]
 
     def _cells(self, row: BaselineRow) -> tuple[str, ...]:
-        figures, usage = row.score.figures(), row.usage
+        figures = row.score.figures()
         low_high = "" if row.score.interval is None else f" [{row.score.interval[0]:.3f}, {row.score.interval[1]:.3f}]"
         beside = [_show(figures.get(key)) for key in _BESIDE_HEADLINE[self.kind]]
         seconds = "-" if row.seconds is None else f"{row.seconds:.0f}"
-        asked: tuple[str, ...] = ()
-        if self._is_asked and usage is None:
-            asked = ("-",) * 4
-        elif usage is not None:
-            requests = f"{usage.answered}" + (f" + {usage.cached} kept" if usage.cached else "")
-            cost = "-" if usage.cost is None else f"{usage.cost:.4f}"
-            asked = (requests, str(usage.prompt_tokens), str(usage.answer_tokens), cost)
         headline = _show(figures[row.score.headline]) + low_high
-        return (row.name, headline, *beside, str(row.score.problem_documents), seconds, *asked)
-
-    @property
-    def _is_asked(self) -> bool:
-        return any(row.usage is not None for row in self.rows)
+        return (row.name, headline, *beside, str(row.score.problem_documents), seconds)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -121,8 +109,20 @@ class BaselineTable:
         return "\n".join(lines).rstrip() + "\n"
 
     def list_notes(self) -> tuple[str, ...]:
-        """Those of all lines, then those of each with its name."""
-        return (*self.notes, *(f"{row.name}: {note}" for row in self.rows for note in row.notes))
+        """Those of all lines, then those of each with its name, what a server was asked among them."""
+        own = [(row.name, (*([] if row.usage is None else [describe_usage(row.usage)]), *row.notes)) for row in self.rows]
+        return (*self.notes, *(f"{name}: {note}" for name, notes in own for note in notes))
+
+
+def describe_usage(usage: Usage) -> str:
+    """What a server was asked, in one line."""
+    parts = [f"{usage.answered} requests"]
+    parts += [f"{usage.cached} answers kept from before"] * bool(usage.cached)
+    parts += [f"{usage.prompt_tokens:,} tokens in, {usage.answer_tokens:,} out"]
+    parts += [f"{usage.uncounted} answers without token counts"] * bool(usage.uncounted)
+    parts += [f"cost {usage.cost:.4f}"] * (usage.cost is not None)
+    parts += [f"{usage.retried} attempts made again"] * bool(usage.retried)
+    return ", ".join(parts)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -63,13 +63,15 @@ class TrainingPlan:
     Attributes:
         origin: where the base's config is from.
         memory: of the model.
-        one_row, batch: packs: the longest row alone, which is the least that has to fit, and as much of a batch as one pack takes.
+        one_row: the longest row alone, which is the least that has to fit.
+        batch: as much of a batch as one pack takes.
         epoch: None where the recipe names no training data.
         notes: what the figures have to be read with, one sentence each.
     """
 
     recipe: str
     base: str
+    method: str
     origin: str
     precision: Precision
     memory: ModelMemory
@@ -96,6 +98,7 @@ class TrainingPlan:
         return {
             "recipe": self.recipe,
             "base": self.base,
+            "method": self.method,
             "config": self.origin,
             "weights_dtype": self.precision.weights,
             "autocast": self.precision.autocast,
@@ -131,6 +134,7 @@ def plan(recipe: Recipe) -> TrainingPlan:
     return TrainingPlan(
         recipe=recipe.name,
         base=recipe.base.model,
+        method=recipe.adapter.method,
         origin=found.origin,
         precision=precision,
         memory=memory,

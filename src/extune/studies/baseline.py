@@ -154,20 +154,7 @@ def _finish(
     """Write a model's folder of scores, which `extune compare` reads."""
     meta = describe_score(job.recipe.name, job.split, name, job.file, scored)
     write_scores(job.out / folder, scored, meta, reference=job.reference)
-    if usage is not None:
-        notes = (*notes, *_describe_usage(usage))
     return BaselineRow(name, scored.score, scored.seconds, usage, notes)
-
-
-def _describe_usage(usage: Usage) -> list[str]:
-    notes = []
-    if usage.retried:
-        notes.append(f"{usage.retried} attempts failed and were made again")
-    if usage.uncounted:
-        notes.append(f"{usage.uncounted} answers came without token counts, which are not in the sums")
-    if usage.cached:
-        notes.append("tokens, cost and seconds are of the new requests only")
-    return notes
 
 
 def _read_run(job: _Job, path: Path) -> list[BaselineRow]:

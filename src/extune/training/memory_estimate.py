@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from extune.models.adapters import add_adapter, count_virtual_tokens
-from extune.recipe.adapters import AdapterSection, PromptTuningAdapter, QloraAdapter
+from extune.recipe.adapters import AdapterSection, LoraAdapter, PromptTuningAdapter, QloraAdapter
 from extune.recipe.sections import Recipe
 from extune.training.memory_of_activations import PackShape, TrainedShape, activation_bytes, logit_bytes
 from extune.training.precision import Precision
@@ -110,6 +110,7 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
         casts=casts,
     )
     text = config.get_text_config()
+    computed = 2 if precision.autocast or precision.weights == "bfloat16" else _FLOAT32
     return ModelMemory(
         parameters=sum(one.numel() for one in whole.values()),
         trained=sum(one.numel() for one in trained),
@@ -123,11 +124,12 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
             mlp=_mlp_width(text),
             vocabulary=text.vocab_size,
-            adapter_elements=_adapter_elements(section, model) / text.num_hidden_layers,
+            adapter_bytes=_adapter_bytes(section, model, computed) / text.num_hidden_layers,
             virtual=count_virtual_tokens(model),
-            width=2 if precision.autocast or precision.weights == "bfloat16" else _FLOAT32,
+            width=computed,
             checkpointed=recipe.training.gradient_checkpointing,
             prefix_cache=section.method == "prefix_tuning",
+            whole=section.writes_model,
         ),
     )
 
@@ -170,14 +172,13 @@ def _without_values(section: AdapterSection) -> AdapterSection:
     return section
 
 
-def _adapter_elements(section: AdapterSection, model: torch.nn.Module) -> float:
-    """Elements that LoRA keeps per token, in all layers: each target's input, its dropout mask, and A's output twice."""
-    rank = getattr(section, "r", 0)
-    if not rank:
+def _adapter_bytes(section: AdapterSection, model: torch.nn.Module, width: int) -> float:
+    """What LoRA keeps per token, in all layers: each target's input, a byte of its dropout's mask, A's output and its copy."""
+    if not isinstance(section, LoraAdapter | QloraAdapter):
         return 0.0
     inputs = [part.weight.shape[1] for name, part in model.named_modules() if name.endswith("lora_A.default")]
-    copies = 2 if getattr(section, "lora_dropout", 0.0) > 0 else 1
-    return float(sum(copies * size + 2 * rank for size in inputs))
+    mask = 1 if section.lora_dropout > 0 else 0
+    return float(sum((width + mask) * size + 2 * width * section.r for size in inputs))
 
 
 def _mlp_width(text: PretrainedConfig) -> int:

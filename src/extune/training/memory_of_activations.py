@@ -45,11 +45,12 @@ class TrainedShape:
 
     Attributes:
         mlp: width of the gated layer.
-        adapter_elements: that an adapter keeps per token and layer.
+        adapter_bytes: that an adapter keeps per token and layer.
         virtual: learned tokens before every prompt.
         width: bytes of an element in the matrix products: 2 with bfloat16, 4 without.
         checkpointed: only each layer's input is kept, and one layer at a time is computed again.
         prefix_cache: the learned tokens are keys and values; else they are embeddings that run through the model.
+        whole: the model's own weights are trained, its norms included.
     """
 
     hidden: int
@@ -59,24 +60,26 @@ class TrainedShape:
     head_dim: int
     mlp: int
     vocabulary: int
-    adapter_elements: float
+    adapter_bytes: float
     virtual: int
     width: int
     checkpointed: bool
     prefix_cache: bool
+    whole: bool
 
 
 def activation_bytes(shape: TrainedShape, pack: PackShape) -> int:
     """Everything but the logits.
 
-    A layer keeps, per token: the inputs of both norms in float32 and their outputs, 2 (4 + w) h; in the MLP both branches, the
-    activated branch and the product, 4 i w; what an adapter keeps, and the attention (`_attention_bytes`). With gradient
+    A layer keeps, per token: the inputs of both norms in float32 and their outputs, 2 (4 + w) h, and 2 * 4 h more where the norms
+    are trained; in the MLP both branches, the activated branch and the product, 4 i w; what an adapter keeps, and the attention (`_attention_bytes`). With gradient
     checkpointing (Chen et al. 2016, arXiv:1604.06174) it is w h a layer, and all of it for one layer.
     """
     tokens = pack.tokens
     if not shape.prefix_cache:
         tokens += pack.rows * shape.virtual
-    per_token = 2 * (4 + shape.width) * shape.hidden + shape.width * (4 * shape.mlp + shape.adapter_elements)
+    norm = 4 + shape.width + (4 if shape.whole else 0)
+    per_token = 2 * norm * shape.hidden + 4 * shape.width * shape.mlp + shape.adapter_bytes
     layer = tokens * per_token + _attention_bytes(shape, pack, tokens)
     residual = shape.width * shape.hidden * tokens
     layers = shape.layers * residual + layer if shape.checkpointed else shape.layers * layer
