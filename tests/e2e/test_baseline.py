@@ -109,3 +109,6 @@ def test_json_mode_needs_json(recipe_file: Path, extune: Extune) -> None:
     done = extune("baseline", recipe_file, "engine.base_url=http://127.0.0.1:9/v1", "engine.model=m", "engine.json_mode=true")
     assert done.code == 2
     assert "prompt.format: json" in done.err
+    done = extune("baseline", recipe_file, "engine.model=m")
+    assert done.code == 2
+    assert "engine.base_url is missing" in done.err

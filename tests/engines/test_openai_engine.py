@@ -49,6 +49,9 @@ class FakeClock:
         self.slept.append(seconds)
         self.now += seconds
 
+    def wake(self) -> None:
+        """Nobody waits here."""
+
 
 @pytest.fixture
 def clock() -> FakeClock:
@@ -240,6 +243,25 @@ def test_requests_run_beside_each_other_and_answers_keep_their_order(clock: Fake
         answers = build(server.url, clock, concurrency=3).complete([ask(text) for text in texts], GREEDY)
     assert [one.text for one in answers] == texts
     assert most[0] == 3
+
+
+def test_an_error_ends_the_waits_of_the_others() -> None:
+    """On the real clock: the wait that the server asks for is longer than any test may take."""
+    waiting = threading.Event()
+
+    def respond(body: dict[str, Any]) -> Reply:
+        if body["messages"][0]["content"] == "乙":
+            waiting.set()
+            return Reply({}, 503, {"Retry-After": "500"})
+        waiting.wait(20)
+        return Reply({"error": "no"}, 404)
+
+    with serving(respond) as server:
+        section = EndpointSection(base_url=server.url, model="m", concurrency=2)
+        OPENED.append(OpenAIEngine(section, 12))
+        with pytest.raises(EngineError, match="404"):
+            OPENED[-1].complete([ask("甲"), ask("乙")], GREEDY)
+    assert len(server.requests) == 2
 
 
 def test_requests_are_spaced(clock: FakeClock) -> None:

@@ -99,6 +99,7 @@ class OpenAIEngine:
             trust_env=False,  # no proxy or certificate comes from the environment unasked
         )
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         self._counts = dict.fromkeys(("answered", "cached", "retried", "uncounted", "prompt_tokens", "answer_tokens"), 0)
 
     @property
@@ -120,6 +121,8 @@ class OpenAIEngine:
     def complete(self, prompts: Sequence[Prompt], options: DecodingOptions) -> list[Completion]:
         """One completion per prompt, in the order of the prompts; each answer is kept as soon as it is there.
 
+        After an error the engine asks nothing more: make another one.
+
         Raises:
             EngineError: the server refuses, or does not answer after all retries.
             RecipeError: `repetition_penalty`, which the protocol does not have.
@@ -139,6 +142,8 @@ class OpenAIEngine:
                 for done in as_completed(answers):
                     done.result()
             except BaseException:
+                self._stopped.set()
+                self._clock.wake()
                 pool.shutdown(wait=False, cancel_futures=True)  # what is under way is still kept
                 raise
         return [_to_completion(answer.result(), budget) for answer in answers]
@@ -172,6 +177,8 @@ class OpenAIEngine:
     def _ask(self, body: dict[str, Any]) -> ServerAnswer:
         for failures in range(self._section.max_retries + 1):
             self._pace.wait()
+            if self._stopped.is_set():
+                raise EngineError("not asked any more: another request failed", where=self._url)
             try:
                 return self._attempt(body)
             except _RetryError as error:

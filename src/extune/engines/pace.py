@@ -25,11 +25,17 @@ class Clock(Protocol):
         """Seconds since 1970, to which a server's dates are compared."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait, unless `wake` was called."""
+
+    def wake(self) -> None:
+        """End all waits, those that come too: the work is over."""
 
 
 class SystemClock:
     """The real time."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
 
     def monotonic(self) -> float:
         """Seconds since any fixed moment."""
@@ -40,8 +46,12 @@ class SystemClock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+        """Wait, unless `wake` was called."""
+        self._over.wait(seconds)
+
+    def wake(self) -> None:
+        """End all waits."""
+        self._over.set()
 
 
 class Pace:

@@ -116,13 +116,15 @@ class BaselineTable:
 
 def describe_usage(usage: Usage) -> str:
     """What a server was asked, in one line."""
-    parts = [f"{usage.answered} requests"]
-    parts += [f"{usage.cached} answers kept from before"] * bool(usage.cached)
-    parts += [f"{usage.prompt_tokens:,} tokens in, {usage.answer_tokens:,} out"]
-    parts += [f"{usage.uncounted} answers without token counts"] * bool(usage.uncounted)
-    parts += [f"cost {usage.cost:.4f}"] * (usage.cost is not None)
-    parts += [f"{usage.retried} attempts made again"] * bool(usage.retried)
-    return ", ".join(parts)
+    parts = [
+        f"{usage.answered} requests",
+        f"{usage.cached} answers kept from before" if usage.cached else "",
+        f"{usage.prompt_tokens:,} tokens in, {usage.answer_tokens:,} out",
+        f"{usage.uncounted} answers without token counts" if usage.uncounted else "",
+        "" if usage.cost is None else f"cost {usage.cost:.4f}",
+        f"{usage.retried} attempts made again" if usage.retried else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -71,9 +71,10 @@ class TrainedShape:
 def activation_bytes(shape: TrainedShape, pack: PackShape) -> int:
     """Everything but the logits.
 
-    A layer keeps, per token: the inputs of both norms in float32 and their outputs, 2 (4 + w) h, and 2 * 4 h more where the norms
-    are trained; in the MLP both branches, the activated branch and the product, 4 i w; what an adapter keeps, and the attention (`_attention_bytes`). With gradient
-    checkpointing (Chen et al. 2016, arXiv:1604.06174) it is w h a layer, and all of it for one layer.
+    A layer keeps, per token: the inputs of both norms in float32 and their outputs, 2 (4 + w) h, and 2 * 4 h more where the
+    norms are trained; in the MLP both branches, the activated branch and the product, 4 i w; what an adapter keeps, and the
+    attention (`_attention_bytes`). With gradient checkpointing (Chen et al. 2016, arXiv:1604.06174) it is w h a layer, and all
+    of it for one layer.
     """
     tokens = pack.tokens
     if not shape.prefix_cache:
