@@ -11,7 +11,9 @@ from transformers import Adafactor, AutoModelForCausalLM, GlmConfig, LlamaConfig
 
 from extune.models.adapters import add_adapter
 from extune.models.base_config import find_config
+from extune.models.base_model import load_base, resolve_base
 from extune.models.published_configs import PUBLISHED
+from extune.models.quantize import quantization_of
 from extune.recipe.adapters import METHODS
 from extune.recipe.load import recipe_from_values
 from extune.recipe.sections import Recipe
@@ -96,6 +98,29 @@ def test_optimizer_states_are_those_of_a_real_step(optim: str) -> None:
     optimizer.step()
     held = [one for state in optimizer.state.values() for one in state.values() if torch.is_tensor(one) and one.dim()]
     assert sum(optimizer_bytes(optim, tuple(one.shape)) for one in weights) == bytes_of(held)
+
+
+def test_eight_bit_states_are_those_of_a_real_step() -> None:
+    optim = pytest.importorskip("bitsandbytes.optim")
+    weights = [torch.nn.Parameter(torch.randn(*shape)) for shape in ((128, 64), (96, 96), (20, 20))]
+    optimizer = optim.AdamW8bit(weights)
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    optimizer.step()
+    names = ("state1", "state2", "absmax1", "absmax2")
+    held = [state[name] for state in optimizer.state.values() for name in names if name in state]
+    assert sum(optimizer_bytes("adamw_8bit", tuple(one.shape)) for one in weights) == bytes_of(held)
+
+
+def test_a_base_in_four_bits_is_what_is_loaded() -> None:
+    pytest.importorskip("bitsandbytes")
+    recipe = recipe_with({"method": "qlora"})
+    planned = measure_model(find_config("embedded").config, recipe, Precision("bfloat16", autocast=True))
+    model = load_base(resolve_base("embedded"), "bfloat16", "cpu", quantization_of(recipe.adapter))
+    states = [one.quant_state for one in model.parameters() if getattr(one, "quant_state", None) is not None]
+    scales = [scale for state in states for scale in (state.absmax, state.state2.absmax, state.offset)]
+    assert states
+    assert planned.fixed.weights == bytes_of([*model.parameters(), *scales])
 
 
 def test_eight_bit_states_are_a_quarter_but_for_small_tensors() -> None:

@@ -37,7 +37,7 @@ def print_plan(plan: TrainingPlan) -> None:
     if plan.epoch is not None:
         epoch = plan.epoch
         say(
-            f"an epoch: {epoch.rows:,} rows, {epoch.tokens:,} tokens, of which {epoch.computed:,} are computed and "
+            f"an epoch: {epoch.rows:,} rows, {epoch.tokens:,} tokens, of which about {epoch.computed:,} are computed and "
             f"{epoch.targets:,} learned, in {epoch.steps:,} steps"
         )
     for note in plan.notes:

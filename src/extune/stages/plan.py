@@ -38,10 +38,10 @@ class EpochCount:
     Attributes:
         rows: of training; windows of one example count each.
         tokens: of all rows.
-        computed: tokens that the model computes, the prefix that a batch shares counted once.
+        computed: tokens that the model computes where a batch makes one pack: the prefix that it shares is counted once.
         targets: tokens that are learned.
         steps: of the optimizer, on one GPU.
-        prefix: tokens that all rows share.
+        prefix: tokens that all rows share; 0 where some row is longer than the budgets in tokens of another tokenizer.
         exact: counted with the base's tokenizer; else with the embedded base's, a token a character, which is more.
     """
 
@@ -180,7 +180,8 @@ def _count_rows(recipe: Recipe, rows: Sequence[EncodedRow], exact: bool) -> Epoc
     """Counts; what is longer than the budgets counts as long as they are."""
     most_prompt, most_answer = recipe.prompt.max_input_tokens, recipe.prompt.max_answer_tokens
     size, training = recipe.training.per_device_train_batch_size, recipe.training
-    prefix = min(shared_prefix_length(rows), most_prompt - 1)
+    clipped = any(row.prompt_length > most_prompt for row in rows)
+    prefix = 0 if clipped else shared_prefix_length(rows)  # of a clipped row nobody knows how much is the prefix
     prompts = [min(row.prompt_length, most_prompt) for row in rows]
     answers = [min(len(row.ids) - row.prompt_length, most_answer) for row in rows]
     batches = math.ceil(len(rows) / size)
