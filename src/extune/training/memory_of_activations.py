@@ -85,7 +85,7 @@ def activation_bytes(shape: TrainedShape, pack: PackShape) -> int:
     residual = shape.width * shape.hidden * tokens
     layers = shape.layers * residual + layer if shape.checkpointed else shape.layers * layer
     mask = 0 if pack.shared else shape.width * pack.rows * (pack.longest + shape.virtual) ** 2
-    embeddings = (4 + 2 * shape.width) * shape.hidden * tokens  # embedded once, normed once at the end
+    embeddings = (norm + shape.width) * shape.hidden * tokens  # embedded once, normed once at the end
     return int(layers + mask + embeddings + _cache_bytes(shape, pack))
 
 
@@ -113,13 +113,13 @@ def _cache_bytes(shape: TrainedShape, pack: PackShape) -> int:
 
 
 def logit_bytes(shape: TrainedShape, pack: PackShape) -> int:
-    """The logits, their float32 copy, its log-softmax and the gradients of both: 2 w + 12 bytes each.
+    """The logits, their float32 copy, its log-softmax and the gradients of both, 2 w + 12 bytes each, and the head's input.
 
     Packs compute logits at the N positions that predict a target; padded batches at every position, of which the targets are
     picked afterwards.
     """
     chosen = pack.targets * shape.vocabulary * (2 * shape.width + 12)
+    hidden = (4 + shape.width) * shape.hidden
     if pack.shared:
-        return chosen
-    everywhere = pack.rows * (pack.longest + shape.virtual) * shape.vocabulary * 2 * shape.width
-    return chosen + everywhere
+        return chosen + pack.targets * hidden
+    return chosen + pack.rows * (pack.longest + shape.virtual) * (2 * shape.width * shape.vocabulary + hidden)
