@@ -112,3 +112,25 @@ def test_json_mode_needs_json(recipe_file: Path, extune: Extune) -> None:
     done = extune("baseline", recipe_file, "engine.model=m")
     assert done.code == 2
     assert "engine.base_url is missing" in done.err
+
+
+def test_records_are_looked_up_and_answers_are_not(tmp_path: Path, extune: Extune) -> None:
+    """Other kinds of tasks go the same way, each with its own figures."""
+    for name, sample, suffix, lookups in (
+        ("medical-dialogue", "dialogues", "jsonl", ["look-up"]),
+        ("medical-qa", "qa", "json", []),
+    ):
+        files = [f"data.{split}=sample:{sample}/{split}.{suffix}" for split in ("train", "test")]
+        with serving(lambda _: chat("无")) as server:
+            words = ("engine.model=m", f"engine.base_url={server.url}", "engine.shots=1", "base.model=embedded")
+            done = extune("baseline", name, *files, *words, "--no-untrained", "--out", tmp_path / name)
+        assert done.code == 0, done.err
+        assert list(rows_of(tmp_path / name)) == [*lookups, "m, 1-shot"]
+        assert all(len(request["messages"]) == 3 for request in server.requests)
+
+
+def test_shots_need_a_training_set(recipe_file: Path, tmp_path: Path, extune: Extune) -> None:
+    words = ("engine.model=m", "engine.base_url=http://127.0.0.1:9/v1", "--no-untrained", "--out", tmp_path)
+    done = extune("baseline", recipe_file, "data.train=", "engine.shots=1", *words)
+    assert done.code == 2
+    assert "data.train is not set" in done.err
