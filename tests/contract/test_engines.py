@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import pytest
+from tests.engines.chat_server import answer_with, serving
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
 from extune.domain.prompt import Prompt
 from extune.engines.engine import DecodingOptions, Engine
+from extune.engines.openai_engine import OpenAIEngine
 from extune.engines.scripted_engine import ScriptedEngine
 from extune.engines.transformers_engine import TransformersEngine
+from extune.recipe.endpoint import EndpointSection
 from extune.runs.contract import Contract
 from extune.tokens.encode import Encoder
 
@@ -20,11 +24,23 @@ BUDGET = 12
 TEXTS = ["黄芪30克，补气固表。", "无", "患者咳嗽三天，予桂枝汤加减，每日一剂，分两次服。", "当归", "甘草🍵" * 9]
 
 
-@pytest.fixture(params=["scripted", "transformers"])
-def engine(request: pytest.FixtureRequest, base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Engine:
+@pytest.fixture(params=["scripted", "transformers", "openai"])
+def engine(
+    request: pytest.FixtureRequest,
+    base_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    make_contract: Callable[..., Contract],
+) -> Iterator[Engine]:
     if request.param == "scripted":
-        return ScriptedEngine(lambda prompt: f"药：{prompt.text}", BUDGET)
-    return TransformersEngine(base_model, tokenizer, tuple(tokenizer.all_special_ids), BUDGET, batch_tokens=400)
+        yield ScriptedEngine(lambda prompt: f"药：{prompt.text}", BUDGET)
+    elif request.param == "transformers":
+        yield TransformersEngine(base_model, tokenizer, tuple(tokenizer.all_special_ids), BUDGET, batch_tokens=400)
+    else:
+        with (
+            serving(answer_with(base_model, tokenizer, make_contract())) as server,
+            closing(OpenAIEngine(EndpointSection(base_url=server.url, model="embedded"), BUDGET)) as asked,
+        ):
+            yield asked
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from extune.recipe.load import load_recipe
 if TYPE_CHECKING:
     from extune.data.checks.finding import Finding
     from extune.data.checks.report import CheckReport, Fixes
+    from extune.recipe.sections import Recipe
 
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _SHOWN_PLACES = 5
@@ -33,10 +34,16 @@ def check(
     json: Annotated[Path | None, typer.Option(help="Write facts and findings, all lines included, to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page that opens from disk to this file.")] = None,
     fix: Annotated[Path | None, typer.Option(help="Write corrected copies of the files into this new folder.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Instead: memory and tokens of the training, without any weights.")
+    ] = False,
 ) -> None:
     """Read all data of a recipe and say what is wrong with it, before anything is trained."""
     loaded = load_recipe(recipe, *(overrides or ()))
     quiet_libraries()
+    if plan:
+        _show_plan(loaded, json)
+        return
     from extune.reporting.check_page import write_check_page
     from extune.stages.check import check as check_recipe
 
@@ -57,6 +64,17 @@ def check(
     if report.has_errors:
         raise typer.Exit(RecipeError.exit_code)
     note("next: extune train " + shlex.join(words))
+
+
+def _show_plan(recipe: Recipe, json: Path | None) -> None:
+    from extune.cli.plan_view import print_plan
+    from extune.stages.plan import plan as plan_training
+
+    plan = plan_training(recipe)
+    print_plan(plan)
+    if json is not None:
+        write_json(json, plan.to_json())
+        say(f"wrote {json}")
 
 
 def _print_facts(report: CheckReport) -> None:

@@ -14,6 +14,7 @@ import typer
 import extune
 from extune.cli import (
     base_verbs,
+    baseline_verb,
     check_verb,
     compare_verb,
     convert_verb,
@@ -42,6 +43,7 @@ app.command("train")(recipe_verbs.train)
 app.command("audit")(study_verbs.audit)
 app.command("curve")(study_verbs.curve)
 app.command("bakeoff")(study_verbs.bakeoff)
+app.command("baseline")(baseline_verb.baseline)
 app.command("predict")(run_verbs.predict)
 app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)

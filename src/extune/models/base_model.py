@@ -115,7 +115,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ModelError: there is none, it needs code of its own, or it cannot be read.
     """
     for name in ("config.json", "tokenizer_config.json"):
-        _refuse_code(folder / name)
+        refuse_code(folder / name)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(
             "tokenizer.json is missing",
@@ -177,7 +177,7 @@ def require_safetensors(folder: Path) -> None:
             expected="a model in Hugging Face layout",
             fix="name the folder that holds config.json and the *.safetensors files",
         )
-    _refuse_code(config)
+    refuse_code(config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise _pickled_weights(folder, sorted(path.name for path in folder.glob("*.bin")))
@@ -205,7 +205,7 @@ def _require_usable(folder: Path, names: Collection[str]) -> None:
         recognise(folder)
         return
     for config in ("config.json", "tokenizer_config.json"):
-        _refuse_code(folder / config)
+        refuse_code(folder / config)
     if not any(name.endswith(".safetensors") for name in names):
         raise _pickled_weights(folder, sorted(name for name in names if name.endswith(".bin")))
 
@@ -233,7 +233,8 @@ def _pickled_weights(folder: Path, found: Collection[str]) -> ModelError:
     )
 
 
-def _refuse_code(config: Path) -> None:
+def refuse_code(config: Path) -> None:
+    """Raise a ModelError where a settings file is no JSON, or asks for code that the folder brings along."""
     if not config.is_file():
         return
     try:

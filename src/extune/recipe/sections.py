@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extune.domain.task import RecordTask, Task
 from extune.recipe.adapters import AnyAdapter, LoraAdapter
+from extune.recipe.endpoint import EndpointSection
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
 
@@ -195,6 +196,7 @@ class Recipe(Section):
     adapter: AnyAdapter = LoraAdapter()
     training: TrainingSection = TrainingSection()
     selection: SelectionSection = SelectionSection()
+    engine: EndpointSection | None = None
 
     @property
     def answer_format(self) -> str:
@@ -242,6 +244,12 @@ class Recipe(Section):
                 "base.dtype: float32 cannot be used with adapter.method: qlora, which holds the base in 4 bits;"
                 " lora keeps it in float32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _json_mode_has_json(self) -> Recipe:
+        if self.engine is not None and self.engine.json_mode and self.answer_format != "json":
+            raise ValueError(f"engine.json_mode: true needs prompt.format: json; it is {self.answer_format}")
         return self
 
     @model_validator(mode="after")

@@ -40,14 +40,18 @@ def choose_precision(dtype: str, method: str, device: str) -> Precision:
         method: `adapter.method`.
         device: as torch names it.
     """
+    native = multiplies_bfloat16(device)
     if dtype == "float16":
-        taken = "bfloat16" if multiplies_bfloat16(device) else "float32"
+        taken = "bfloat16" if native else "float32"
         _LOG.warning("base.dtype: float16 overflows in training; %s on %s takes its place", taken, device)
-        dtype = "auto"
-    if dtype == "float32" or (dtype == "auto" and not multiplies_bfloat16(device)):
+    return precision_where(dtype, method, gpu=device.startswith("cuda"), native=native)
+
+
+def precision_where(dtype: str, method: str, *, gpu: bool, native: bool) -> Precision:
+    """As `choose_precision`, for a device that need not be here; `native`: it multiplies bfloat16."""
+    if dtype == "float32" or (dtype != "bfloat16" and not native):
         return Precision("float32", autocast=False)
-    frozen = method not in _WHOLE
-    held_small = frozen and (dtype == "bfloat16" or device.startswith("cuda"))
+    held_small = method not in _WHOLE and (dtype == "bfloat16" or gpu)
     return Precision("bfloat16" if held_small else "float32", autocast=True)
 
 

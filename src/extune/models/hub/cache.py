@@ -69,6 +69,14 @@ def find_commit(hub: Hub, revision: str | None) -> str:
     return commit
 
 
+def find_downloaded(model: HubModel, revision: str | None) -> Path | None:
+    """The folder of a model that is here already, at the commit that its revision last was; nothing is asked for."""
+    folder = _model_folder(model)
+    known = folder / "revisions" / quote(revision or "default", safe="")
+    commit = known.read_text(encoding="utf-8").strip() if known.is_file() else revision
+    return folder / commit if commit is not None and (folder / commit / "config.json").is_file() else None
+
+
 def download_model(hub: Hub, revision: str | None, inspect: Inspect) -> Path:
     """The folder of a model at a revision, downloaded unless it is here.
 
