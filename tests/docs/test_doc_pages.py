@@ -52,7 +52,7 @@ def spans(page: Path) -> list[str]:
 
 def written_commands(page: Path) -> Iterator[str]:
     """What a page gives as a command of extune, without the comment behind it."""
-    for line in [*spans(page), *"\n".join(fences(page, "")).split("\n")]:
+    for line in [*spans(page), *"\n".join(fences(page, "")).replace("\\\n", " ").split("\n")]:
         command = _COMMAND.match(line.strip())
         if command:
             yield command[1].split(" # ")[0].split("   #")[0].strip()
@@ -98,6 +98,13 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert [word for word in rest if word.startswith("--") and word not in known] == [], written
 
 
+def section_model(section: str) -> type[Section]:
+    """The class of a section of the recipe, also of one that may be absent."""
+    annotation = Recipe.model_fields[section].annotation
+    kinds = (annotation, *get_args(annotation))
+    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
+
+
 def require_key(section: str, rest: str) -> None:
     """Fail where a recipe has no such key; names in mappings such as `task.types` are the user's."""
     parts = rest.split(".")
@@ -107,7 +114,7 @@ def require_key(section: str, rest: str) -> None:
     elif section == "adapter":
         assert any(parts[0] in method.model_fields for method in METHODS.values()), f"adapter.{rest}"
     else:
-        model = type(Recipe.model_fields[section].default)
+        model = section_model(section)
         for part in parts:
             assert part in model.model_fields, f"{section}.{rest}"
             annotation = model.model_fields[part].annotation
@@ -146,7 +153,7 @@ def test_pieces_of_recipes_parse(page: Path) -> None:
                 elif section == "adapter":
                     TypeAdapter(AnyAdapter).validate_python(value)
                 else:
-                    type(Recipe.model_fields[section].default).model_validate(value)
+                    section_model(section).model_validate(value)
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if fences(page, "python")], ids=name_page)
