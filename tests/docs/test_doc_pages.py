@@ -94,7 +94,10 @@ def test_both_languages_show_the_same_commands_and_recipes(page: Path) -> None:
 def test_commands_and_their_options_exist(page: Path) -> None:
     for written in written_commands(page):
         command, rest = find_command(shlex.split(re.sub(r"[\[\]]|\.\.\.", " ", written)))
-        known = {option for parameter in command.params for option in parameter.opts} | {"--debug", "--help"}
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+            "--debug",
+            "--help",
+        }
         assert [word for word in rest if word.startswith("--") and word not in known] == [], written
 
 
