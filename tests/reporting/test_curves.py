@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,7 +34,7 @@ def _line(picture: ElementTree.Element, number: int = 0) -> list[tuple[float, fl
     return [(float(x), float(y)) for x, y in re.findall(r"([\d.]+),([\d.]+)", points)]
 
 
-def test_three_panels_and_the_best_dev_score(tmp_path: Path) -> None:
+def test_four_panels_and_the_best_dev_score(tmp_path: Path) -> None:
     picture = _draw(
         tmp_path,
         *({"step": step, "loss": 1 / step, "learning_rate": 2e-4} for step in range(10, 60, 10)),
@@ -41,7 +42,7 @@ def test_three_panels_and_the_best_dev_score(tmp_path: Path) -> None:
     )
     texts = _texts(picture)
     assert {"loss", "dev F1", "learning rate", "optimizer step", "training · dev", "best 0.7500 at step 40"} <= set(texts)
-    assert len(list(picture.iter(f"{_SVG}polyline"))) == 4
+    assert len(list(picture.iter(f"{_SVG}polyline"))) == 6
 
 
 def test_higher_is_higher_and_later_is_further_right(tmp_path: Path) -> None:
@@ -50,13 +51,26 @@ def test_higher_is_higher_and_later_is_further_right(tmp_path: Path) -> None:
     assert y1 < y2  # pixels count downwards
 
 
+def test_perplexity_is_the_exponential_of_the_loss(tmp_path: Path) -> None:
+    picture = _draw(tmp_path, *({"step": step, "loss": math.log(value)} for step, value in ((1, 1000), (2, 10))))
+    heights = {"".join(text.itertext()): float(text.attrib["y"]) - 4 for text in picture.iter(f"{_SVG}text")}
+    (_, first), (_, last) = _line(picture, 1)
+    assert "perplexity" in heights
+    assert (first, last) == (pytest.approx(heights["1000"], abs=0.1), pytest.approx(heights["10"], abs=0.1))
+
+
+def test_a_loss_without_a_perplexity_is_left_out_of_that_panel(tmp_path: Path) -> None:
+    picture = _draw(tmp_path, {"step": 1, "loss": 5000.0}, {"step": 2, "loss": 2.0})
+    assert (len(_line(picture, 0)), len(_line(picture, 1))) == (2, 1)
+
+
 def test_an_empty_log(tmp_path: Path) -> None:
     assert _texts(_draw(tmp_path)) == ["nothing was logged"]
 
 
 def test_one_line_is_a_dot(tmp_path: Path) -> None:
     picture = _draw(tmp_path, {"step": 1, "loss": 0.5})
-    assert len(list(picture.iter(f"{_SVG}circle"))) == 1
+    assert len(list(picture.iter(f"{_SVG}circle"))) == 2  # loss and perplexity
 
 
 def test_a_resumed_training_counts_once(tmp_path: Path) -> None:
