@@ -40,7 +40,20 @@ class TrainingSetup:
         return self.selection.metric or "f1"
 
 
-def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, scored: bool) -> TrainingArguments:
+class ExtuneArguments(TrainingArguments):  # type: ignore[misc]
+    """The Trainer's arguments, whose device can be loaded to.
+
+    With several processes accelerate numbers CPUs too, but torch (2.13) restores no checkpoint to `cpu:0`.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Of this process."""
+        device: torch.device = super().device
+        return torch.device("cpu") if device.type == "cpu" else device
+
+
+def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, scored: bool) -> ExtuneArguments:
     """The Trainer's arguments for this setup. Scores and checkpoints share their steps, so that the best can be kept."""
     training, selection = setup.training, setup.selection
     if training.optim.endswith("8bit"):
@@ -48,7 +61,7 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
     together = training.per_device_train_batch_size * this_process().count
     steps_per_epoch = math.ceil(math.ceil(rows / together) / training.gradient_accumulation_steps)
     every = selection.eval_steps or steps_per_epoch
-    return TrainingArguments(
+    return ExtuneArguments(
         output_dir=str(checkpoints),
         learning_rate=training.learning_rate,
         num_train_epochs=training.num_train_epochs,
