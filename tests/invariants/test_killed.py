@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.invariants.test_resume import SETUP, Dev, full, some_rows, weights, with_dropout
 from transformers import PreTrainedModel
 
 from extune.errors import TrainingError
 from extune.training.checkpoints import find_damage, last_checkpoint
 from extune.training.trainer import TrainingResult, train_model
-from tests.invariants.test_resume import SETUP, Dev, full, some_rows, weights, with_dropout
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 

@@ -53,7 +53,8 @@ def plan_batches(
     collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator):
-        require_first_step(model, longest, collator, losses)
+        all_used = require_first_step(model, longest, collator, losses)
+    args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
     return collator
 
 
