@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,9 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="torchrun's glo
 def test_two_processes_make_one_run(recipe_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["training.per_device_train_batch_size=1", "--out", str(run)]
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert main(["train", str(recipe_file), *words, "--nproc", "2"]) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert RunDir(run).is_finished
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]

@@ -7,9 +7,11 @@ that failed is heard. It knows nothing about what the command does.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 _THIS_MACHINE = "localhost:0"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GRACE = 30  # seconds in which a process may end its step and save before it is killed
 
 
@@ -63,7 +66,7 @@ def launch(words: Sequence[str], wanted: Launch, name: str) -> Ending:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the processes have saved and ended, or were killed after the time of grace.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its reports repeat what is said here
-    with tempfile.TemporaryDirectory(prefix="extune-") as folder:
+    with _handlers_kept(), tempfile.TemporaryDirectory(prefix="extune-") as folder:
         quiet = {number: Std.ALL if number else Std.NONE for number in range(wanted.processes)}
         config = LaunchConfig(
             min_nodes=wanted.nodes,
@@ -75,6 +78,7 @@ def launch(words: Sequence[str], wanted: Launch, name: str) -> Ending:
             rdzv_endpoint=wanted.rendezvous or _THIS_MACHINE,
             max_restarts=0,
             shutdown_timeout=_GRACE,
+            signals_to_handle=",".join(one.name for one in _SIGNALS),
         )
         try:
             elastic_launch(config, sys.executable)("-m", "extune", *words)
@@ -84,6 +88,17 @@ def launch(words: Sequence[str], wanted: Launch, name: str) -> Ending:
             rank, failure = error.get_first_failure()
             return Ending(failure.exitcode, rank, _read_errors(Path(folder), failure.local_rank))
     return Ending(0)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Give back the handlers of the signals that the launcher listens to; it leaves its own behind."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _read_errors(folder: Path, local_rank: int) -> str:
