@@ -72,7 +72,10 @@ def train(
         run = train_recipe(loaded, out, resume=resume, console=errors())
     except KeyboardInterrupt:
         options = [str(word) for option in several.items() if option[1] not in (1, None) for word in option]
-        note(f"continue with: extune {shlex.join([*words, '--resume', *options])}")
+        from extune.training.processes import this_process
+
+        if several or this_process().count == 1:  # of several processes the one that started them says it
+            note(f"continue with: extune {shlex.join([*words, '--resume', *options])}")
         raise
     say(f"wrote {run.path}")
     note(f"next: extune evaluate {run.path}")
