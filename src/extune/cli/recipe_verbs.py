@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from extune.cli.progress import quiet_libraries
 from extune.cli.terminal import errors, note, output, print_columns, print_extraction, say, summarize
-from extune.errors import RecipeError
+from extune.errors import RecipeError, TrainingError
 from extune.files import write_text
 from extune.recipe.load import load_recipe
 from extune.recipe.shipped import find_recipe, list_recipes
@@ -51,21 +52,61 @@ def train(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; by default runs/ and the recipe's name.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    nproc: Annotated[int, typer.Option(min=1, help="Processes on this machine, one for each GPU.")] = 1,
+    nnodes: Annotated[int, typer.Option(min=1, help="Machines, each of which runs this command.")] = 1,
+    rdzv: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where several machines meet.")] = None,
 ) -> None:
     """Train a recipe into a run directory."""
     loaded = load_recipe(recipe, *(overrides or ()))
-    quiet_libraries()
-    from extune.stages.train import train as train_recipe
-
+    place = out or Path("runs") / loaded.name
+    words = ["train", recipe, *(overrides or ()), "--out", str(place)]
+    _require_meeting_place(nnodes, rdzv)
+    several = {"--nproc": nproc, "--nnodes": nnodes, "--rdzv": rdzv} if nproc * nnodes > 1 else {}
     try:
+        if several:
+            _launch([*words, "--resume"] if resume else words, loaded.name, nproc, nnodes, rdzv)
+            return
+        quiet_libraries()
+        from extune.stages.train import train as train_recipe
+
         run = train_recipe(loaded, out, resume=resume, console=errors())
     except KeyboardInterrupt:
-        place = out or Path("runs") / loaded.name
-        words = shlex.join([recipe, *(overrides or ()), "--out", str(place)])
-        note(f"continue with: extune train {words} --resume")
+        options = [str(word) for option in several.items() if option[1] not in (1, None) for word in option]
+        from extune.training.processes import this_process
+
+        if several or this_process().count == 1:  # of several processes the one that started them says it
+            note(f"continue with: extune {shlex.join([*words, '--resume', *options])}")
         raise
     say(f"wrote {run.path}")
     note(f"next: extune evaluate {run.path}")
+
+
+def _require_meeting_place(nnodes: int, rdzv: str | None) -> None:
+    if (nnodes > 1) != (rdzv is not None):
+        raise RecipeError(
+            f"--nnodes {nnodes} {'needs' if nnodes > 1 else 'has no use for'} --rdzv",
+            expected="both for several machines, neither for one",
+            fix="--nnodes 2 --rdzv HOST:29500 on each machine, HOST being one of them; or --nproc alone",
+        )
+
+
+def _launch(words: list[str], name: str, nproc: int, nnodes: int, rdzv: str | None) -> None:
+    """Run the command in several processes; their first error is the error."""
+    from extune.training.launch import Launch, launch
+
+    ending = launch(words, Launch(nproc, nnodes, rdzv), name)
+    if ending.code:
+        if ending.heard:
+            note(f"process {ending.rank} of {nproc * nnodes}:")
+            errors().print(ending.heard.rstrip(), markup=False)
+        if ending.code < 0:
+            raise TrainingError(
+                f"process {ending.rank} was killed by {signal.Signals(-ending.code).name}",
+                where=f"--nproc {nproc}",
+                expected="processes that end by themselves",
+                fix="often the machine was out of memory: use a smaller batch or base, then go on with --resume",
+            )
+        raise typer.Exit(ending.code)
 
 
 def demo(

@@ -43,6 +43,7 @@ def load_recipe(name_or_path: str | Path, *overrides: str) -> Recipe:
     values.setdefault("name", path.stem)
     places = {key: f"{source}:{line}" for key, line in lines.items()}
     _drop_flat_keys(values, source)
+    _name_trackers(values)
     given: dict[KeyPath, str] = {}
     for override in overrides:
         given[_apply_override(values, override)] = override
@@ -81,6 +82,7 @@ def _changes(old: Any, new: Any, prefix: str) -> Iterable[str]:
 
 
 def _build(values: dict[str, Any], places: dict[KeyPath, str], source: str) -> Recipe:
+    _name_trackers(values)
     written = {name: section for name, section in values.items() if section is not None}
     try:
         return Recipe.model_validate(written)
@@ -140,6 +142,12 @@ def _apply_override(values: dict[str, Any], override: str) -> KeyPath:
         place = place[part]
     place[path[-1]] = parse_value(text, override)
     return path
+
+
+def _name_trackers(values: dict[str, Any]) -> None:
+    """Read `tracking: [wandb]` as `tracking: {report_to: [wandb]}`."""
+    if isinstance(values.get("tracking"), str | list):
+        values["tracking"] = {"report_to": values["tracking"]}
 
 
 def _drop_flat_keys(values: dict[str, Any], source: str) -> None:

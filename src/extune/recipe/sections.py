@@ -16,6 +16,7 @@ from extune.recipe.section import Section
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
+TrackerName = Literal["tensorboard", "wandb", "swanlab", "mlflow"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
 METRICS: Mapping[str, tuple[MetricName, ...]] = {
     "extraction": ("f1", "loss"),
@@ -185,6 +186,24 @@ class SelectionSection(Section):
     save_total_limit: int = Field(2, ge=1, description="checkpoints kept besides the best one")
 
 
+class TrackingSection(Section):
+    """Where the curves of a training go besides log.jsonl and curves.svg. Loss, learning rate and dev scores, never a text."""
+
+    report_to: Annotated[tuple[TrackerName, ...], BeforeValidator(_as_names)] = Field(
+        (), description="of tensorboard, wandb, swanlab, mlflow"
+    )
+    project: str = Field("extune", min_length=1, description="W&B and SwanLab: the project; MLflow: the experiment")
+    run_name: str | None = Field(None, description="None: the name of the run directory; several seeds add theirs")
+    offline: bool = Field(False, description="W&B, SwanLab and MLflow write into the run; nothing leaves the machine")
+
+    @field_validator("report_to")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"trackers are listed twice: {list(names)}")
+        return names
+
+
 class Recipe(Section):
     """Everything about one training."""
 
@@ -197,6 +216,7 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     selection: SelectionSection = SelectionSection()
     engine: EndpointSection | None = None
+    tracking: TrackingSection = TrackingSection()
 
     @property
     def answer_format(self) -> str:

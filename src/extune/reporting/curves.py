@@ -1,4 +1,4 @@
-"""`log.jsonl` becomes a picture: loss, perplexity, dev score and learning rate over the optimizer steps.
+"""`log.jsonl` becomes a picture: loss, perplexity, dev scores and learning rate over the optimizer steps.
 
 In: lines such as `{"step": 10, "loss": 0.7, "learning_rate": 2e-4}` and `{"step": 100, "dev_f1": 0.8}`. Out: one picture, as a
 file that needs nothing else and follows the reader's light or dark mode, or as a part of a page, which brings the colours and
@@ -19,8 +19,14 @@ from extune.files import read_text, write_text
 _WIDTH, _LEFT, _RIGHT = 760, 72, 24  # pixels, as all lengths here
 _PANEL, _TITLE, _GAP = 170, 26, 22
 _BOTTOM = 34
-_MOST_LOSS = 700.0  # exp of more is beyond the range of floats
-_DEV_FIGURES = {"dev_f1": "dev F1", "dev_accuracy": "dev accuracy", "dev_rouge_l": "dev ROUGE-L"}
+_OVERFLOW = 600.0  # nats; a margin is added before exp
+_LEAST_NATS = 0.1  # below, the exponential has no round values in between
+_DEV_FIGURES = {
+    "dev_f1": "dev F1",
+    "dev_macro_f1": "dev macro F1",
+    "dev_accuracy": "dev accuracy",
+    "dev_rouge_l": "dev ROUGE-L",
+}
 _STANDALONE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #1f2328 }
 .back { fill: #ffffff } .grid { stroke: #d8dee4 } .train { stroke: #6e7781 } .dev { stroke: #0969da }
@@ -43,11 +49,17 @@ class _Series:
 
 @dataclass(frozen=True)
 class _Panel:
-    """Series that share a scale; `from_zero` makes the scale begin there."""
+    """Series that share a scale.
+
+    Attributes:
+        from_zero: the scale begins at zero.
+        exponential: the points are logarithms, and the ticks say what they are logarithms of.
+    """
 
     title: str
     from_zero: bool
     series: tuple[_Series, ...]
+    exponential: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,20 +112,15 @@ def render_curves(log: Path, say: Say) -> str:
 def _read_log(log: Path) -> tuple[list[_Panel], int]:
     """The panels that have a point, and how many lines could not be read."""
     rows, unreadable = _read_rows(read_text(log))
-    training, dev = _collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev")
+    losses = (_collect(rows, "loss", "train", "training"), _collect(rows, "dev_loss", "dev", "dev"))
     panels = [
-        _Panel("loss", True, (training, dev)),
-        _Panel("perplexity", False, (_to_perplexity(training), _to_perplexity(dev))),
+        _Panel("loss", True, losses),
+        _Panel("perplexity", True, tuple(map(_below_overflow, losses)), exponential=True),
         *(_Panel(name, False, (_collect(rows, key, "dev", name),)) for key, name in _DEV_FIGURES.items()),
         _Panel("learning rate", True, (_collect(rows, "learning_rate", "train", "learning rate"),)),
     ]
     filled = [replace(panel, series=tuple(one for one in panel.series if one.points)) for panel in panels]
     return [panel for panel in filled if panel.series], unreadable
-
-
-def _to_perplexity(losses: _Series) -> _Series:
-    """Exp of the loss per target token; a loss whose exp is no finite number is left out."""
-    return replace(losses, points=tuple((step, math.exp(loss)) for step, loss in losses.points if loss < _MOST_LOSS))
 
 
 def _head(height: float, more: str) -> str:
@@ -144,6 +151,11 @@ def _collect(rows: Sequence[Mapping[str, object]], key: str, style: str, name: s
     return _Series(name, style, tuple(sorted(points.items())))
 
 
+def _below_overflow(losses: _Series) -> _Series:
+    """The losses whose exponential is a number."""
+    return replace(losses, points=tuple(point for point in losses.points if abs(point[1]) < _OVERFLOW))
+
+
 def _draw(panels: Sequence[_Panel], unreadable: int, say: Say) -> tuple[list[str], float]:
     """What is in the picture, and its height. Panels share the axis of steps."""
     each = _TITLE + _PANEL + _GAP
@@ -167,18 +179,30 @@ def _draw(panels: Sequence[_Panel], unreadable: int, say: Say) -> tuple[list[str
 
 def _draw_panel(panel: _Panel, across: _Axis, top: float, say: Say) -> list[str]:
     values = [value for one in panel.series for _, value in one.points]
-    up = _Axis(*_scale(min(values), max(values), panel.from_zero), top + _PANEL, top)
+    low, high = _scale(min(values), max(values), panel.from_zero)
+    if panel.exponential:
+        high = max(high, low + _LEAST_NATS)
+    up = _Axis(low, high, top + _PANEL, top)
     drawn = [_text(_LEFT, top - 9, say(panel.title), "start", "title")]
     if len(panel.series) > 1:
         names = " · ".join(f'<tspan class="dot {one.style}">{say(one.name)}</tspan>' for one in panel.series)
         drawn.append(f'<text x="{_WIDTH - _RIGHT}" y="{top - 9:g}" text-anchor="end">{names}</text>')
-    for tick in up.ticks(4):
+    for tick, label in _ticks_of_exponential(up) if panel.exponential else [(tick, tick) for tick in up.ticks(4)]:
         y = up.place(tick)
         drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        drawn.append(_text(_LEFT - 8, y + 4, f"{tick:.6g}", "end"))
+        drawn.append(_text(_LEFT - 8, y + 4, f"{label:.6g}", "end"))
     for one in panel.series:
         drawn += _draw_series(one, across, up, say)
     return drawn
+
+
+def _ticks_of_exponential(axis: _Axis) -> list[tuple[float, float]]:
+    """Where round values of the exponential lie on an axis of logarithms, and these values."""
+    if axis.high - axis.low < math.log(8):
+        values = _Axis(math.exp(axis.low), math.exp(axis.high), 0, 1).ticks(4)
+        return [(math.log(value), value) for value in values if value > 0]
+    tens = _Axis(axis.low / math.log(10), axis.high / math.log(10), 0, 1)
+    return [(power * math.log(10), 10.0**power) for power in tens.ticks(4, least=1)]
 
 
 def _draw_series(series: _Series, across: _Axis, up: _Axis, say: Say) -> list[str]:

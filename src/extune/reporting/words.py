@@ -236,6 +236,7 @@ _CURVES = {
     "training": "训练",
     "dev": "开发集",
     "dev F1": "开发集 F1",
+    "dev macro F1": "开发集宏平均 F1",
     "dev accuracy": "开发集准确率",
     "dev ROUGE-L": "开发集 ROUGE-L",
     "learning rate": "学习率",

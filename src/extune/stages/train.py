@@ -29,7 +29,7 @@ from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
 from extune.predicting.open import build_encoder, build_predictor
 from extune.recipe.load import dump_recipe, find_changes
-from extune.recipe.sections import Recipe
+from extune.recipe.sections import Recipe, TrackingSection
 from extune.reporting.curves import draw_curves
 from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
@@ -37,7 +37,10 @@ from extune.runs.run_dir import RunDir
 from extune.tokens.encode import EncodedRow, Encoder
 from extune.training.losses import sum_target_losses
 from extune.training.precision import choose_precision
-from extune.training.trainer import ScoreDev, TrainingSetup, train_model
+from extune.training.processes import gather_shares, share_of, this_process
+from extune.training.setup import TrainingSetup
+from extune.training.tracking import require_trackers
+from extune.training.trainer import ScoreDev, train_model
 
 _RUNS = Path("runs")
 
@@ -78,7 +81,9 @@ def train(
     recipe = recipe.model_copy(update={"base": pin_base(recipe.base)})
     run = RunDir(Path(out) if out is not None else _RUNS / recipe.name)
     given = {"train": train, "dev": dev}
-    _require_place(run, recipe, resume)
+    process = this_process()
+    if process.is_first:  # it may have begun to write before the others look
+        _require_place(run, recipe, resume)
     seeds = recipe.training.seeds
     if not seeds:
         _train_once(recipe, run, given, resume, console)
@@ -86,10 +91,13 @@ def train(
     for seed in seeds:
         one = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed, "seeds": ()})})
         part = run.seed_run(seed)
-        _require_place(part, one, resume)
+        if process.is_first:
+            _require_place(part, one, resume)
         _train_once(one, part, given, resume, console)
-        write_text(run.recipe_file, dump_recipe(recipe))
-    write_json(run.summary_file, {"name": recipe.name, "seeds": list(seeds)})
+        if process.is_first:
+            write_text(run.recipe_file, dump_recipe(recipe))
+    if process.is_first:
+        write_json(run.summary_file, {"name": recipe.name, "seeds": list(seeds)})
     return run
 
 
@@ -128,9 +136,11 @@ def _train_once(
 ) -> None:
     if run.is_finished:
         return
-    started = now()
+    require_trackers(recipe.tracking)
+    started, process = now(), this_process()
     splits = {name: split for name in ("train", "dev") if (split := _read(recipe, name, given[name])) is not None}
     device = choose_device(None)
+    device = f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
     precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
@@ -151,17 +161,24 @@ def _train_once(
         precision.autocast,
         loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
         compiled=recipe.base.compile,
+        tracking=_name_for_trackers(recipe.tracking, run),
     )
-    write_text(run.recipe_file, dump_recipe(recipe))
+    if process.is_first:
+        write_text(run.recipe_file, dump_recipe(recipe))
     try:
         result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
     except Exception:
-        _remove_unbegun(run)
+        if process.is_first:
+            _remove_unbegun(run)
         raise
+    finally:
+        if process.is_first and run.log.exists():
+            draw_curves(run.log, run.curves)
+    if not process.is_first:
+        return
     weights = save_weights(model, run.path, recipe.base)
     contract = contract.model_copy(update={"weights": weights, "weights_hash": hash_weights(run.path, weights)})
     save_tokenizer(tokenizer, run.path)
-    draw_curves(run.log, run.curves)
     write_manifest(
         run.manifest_file,
         seed=recipe.training.seed,
@@ -171,6 +188,13 @@ def _train_once(
         training=asdict(result) | {"log": result.log.name, "rows": len(rows)},
     )
     write_contract(run.path, contract)
+
+
+def _name_for_trackers(section: TrackingSection, run: RunDir) -> TrackingSection:
+    """The section with a name for this training: the chosen one or the run directory's; of several seeds with the seed."""
+    seed = run.path.name if run.path.name.startswith("seed-") else ""
+    name = section.run_name or (run.path.parent if seed else run.path).resolve().name
+    return section.model_copy(update={"run_name": f"{name}-{seed}" if seed else name})
 
 
 def _remove_unbegun(run: RunDir) -> None:
@@ -187,18 +211,23 @@ def _remove_unbegun(run: RunDir) -> None:
 def _build_score_dev(
     recipe: Recipe, model: PreTrainedModel | PeftModel, contract: Contract, encoder: Encoder, examples: Sequence[Example]
 ) -> ScoreDev:
-    """What training calls to know how good the model is: the same predictor and the same score as afterwards."""
+    """What training calls to know how good the model is: the same predictor and the same score as afterwards.
+
+    Several processes predict a share each; then all of them score all predictions, so that they choose the same checkpoint.
+    """
     chosen = examples[: recipe.selection.dev_limit]
     for example in chosen:
         require_gold(recipe.task, example)  # before the first step
     predictor = build_predictor(model, encoder.tokenizer, contract)
+    mine = share_of(chosen)
 
     def score() -> dict[str, float]:
         if recipe.metric == "loss":
-            rows = [row for example in chosen for row in predictor.encoder.encode_rows(example)]
-            loss = sum_target_losses(model, rows)
-            return {"loss": loss.total / loss.tokens}
-        return score_predictions(recipe.task, chosen, list(predictor.predict_many(chosen)), resamples=0).dev_figures()
+            rows = [row for example in mine for row in predictor.encoder.encode_rows(example)]
+            losses = gather_shares([sum_target_losses(model, rows)], this_process().count)
+            return {"loss": sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)}
+        predictions = gather_shares(list(predictor.predict_many(mine)), len(chosen))
+        return score_predictions(recipe.task, chosen, predictions, resamples=0).dev_figures()
 
     return score
 

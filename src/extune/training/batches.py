@@ -24,15 +24,18 @@ class BatchCollator:
     Attributes:
         packing: share the prompt prefix; else plain padded rows.
         max_tokens: of one pack, padding included; a longer row still makes a pack of its own.
+        spare: with several processes, a row that a batch without rows computes with, but has no targets of.
     """
 
     packing: bool
     max_tokens: int
+    spare: EncodedRow | None = None
 
     def __call__(self, rows: Sequence[EncodedRow]) -> dict[str, Any]:
         """The packs, and `labels` and `shift_labels`, both (N,): all targets, by which the Trainer counts a step's targets."""
-        targets_N = torch.tensor([token for row in rows for token in row.ids[row.prompt_length :]])
-        return {"packs": self.packs(rows), "labels": targets_N, "shift_labels": targets_N, "rows": len(rows)}
+        targets_N = torch.tensor([token for row in rows for token in row.ids[row.prompt_length :]], dtype=torch.long)
+        computed = rows if rows or self.spare is None else [self.spare]
+        return {"packs": self.packs(computed), "labels": targets_N, "shift_labels": targets_N, "rows": len(rows)}
 
     def packs(self, rows: Sequence[EncodedRow]) -> list[dict[str, Any]]:
         """The rows as inputs of `target_losses`, in order."""

@@ -1,4 +1,4 @@
-"""What happens beside the optimisation: the log file, speed, progress bar, and a clean stop on Ctrl-C.
+"""What happens beside the optimisation: the log file, speed, progress bar, resuming, and a clean stop on Ctrl-C and SIGTERM.
 
 In: the Trainer's events. Out: `log.jsonl`, lines on a terminal, wishes to save and stop. It knows nothing about models.
 """
@@ -6,6 +6,7 @@ In: the Trainer's events. Out: `log.jsonl`, lines on a terminal, wishes to save 
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 import time
@@ -22,6 +23,10 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from extune.files import write_text
 from extune.models.adapters import load_prompt_encoder
+from extune.training.checkpoints import find_damage
+from extune.training.processes import any_process
+
+_LOG = logging.getLogger(__name__)
 
 
 class Speed:
@@ -62,6 +67,8 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         """Keep the lines up to the step where training begins."""
+        if not state.is_world_process_zero:
+            return
         lines = self.path.read_text(encoding="utf-8").splitlines() if state.global_step and self.path.exists() else []
         kept = [line for line in lines if _step_of(line) <= state.global_step]
         write_text(self.path, "".join(line + "\n" for line in kept))
@@ -81,6 +88,8 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Write one line; the Trainer's own summary at the end is not one."""
         values = dev_names(logs or {})
+        if not state.is_world_process_zero:
+            return
         if "loss" not in values and not any(name.startswith("dev_") for name in values):
             return
         line = {"step": state.global_step, "epoch": state.epoch, **values}
@@ -146,7 +155,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class InterruptCallback(TrainerCallback):  # type: ignore[misc]
-    """Ctrl-C ends training after the running step, with a checkpoint; a second Ctrl-C ends it at once.
+    """Ctrl-C or SIGTERM ends training after the running step, with a checkpoint; a second Ctrl-C ends it at once.
 
     A KeyboardInterrupt in the middle of a step could leave half-updated weights, which must not be saved.
     """
@@ -156,28 +165,34 @@ class InterruptCallback(TrainerCallback):  # type: ignore[misc]
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Catch the first Ctrl-C inside the block. Only the main thread can; elsewhere Python's own handling stays."""
+        """Catch the first signal inside the block. Only the main thread can; elsewhere Python's own handling stays."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._first)
+        before = {number: signal.signal(number, self._first) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _first(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what signal handlers are given
         self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def on_step_end(self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask the Trainer to save and stop."""
+    def on_step_end(self, args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask the Trainer to save and stop; processes that train together stop after the same step."""
+        self.requested = any_process(self.requested, args.device)
         if self.requested:
             control.should_save = control.should_training_stop = True
 
 
-class PromptEncoderCallback(TrainerCallback):  # type: ignore[misc]
-    """On resuming, gives p_tuning its network back: peft's checkpoint holds only the embeddings that it made."""
+class ResumeCallback(TrainerCallback):  # type: ignore[misc]
+    """On resuming, puts right what the Trainer's own checkpoint does not hold.
+
+    That is p_tuning's network, of which peft saves only the embeddings that it made, and where the best checkpoint lies now:
+    its place is stored as a path, and the run may have been moved or copied since.
+    """
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -185,10 +200,19 @@ class PromptEncoderCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self,
         _args: TrainingArguments,
-        _state: TrainerState,
+        state: TrainerState,
         _control: TrainerControl,
         model: PreTrainedModel | PeftModel,
         **_: Any,
     ) -> None:
         """The Trainer has loaded the rest of the checkpoint by now."""
         load_prompt_encoder(model, self.checkpoint)
+        if not state.best_global_step:
+            return
+        best = self.checkpoint.with_name(f"checkpoint-{state.best_global_step}")
+        damage = find_damage(best) if best.is_dir() else "it is missing"
+        if damage is None:
+            state.best_model_checkpoint = str(best)
+            return
+        _LOG.warning("%s had the best dev score, but %s: the best is chosen among later ones", best, damage)
+        state.best_model_checkpoint = state.best_global_step = state.best_metric = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch.utils.data import Sampler
@@ -41,3 +43,27 @@ class LengthGroupedOrder(Sampler[int]):
         for batch in torch.randperm(full, generator=random).tolist():
             yield from grouped[batch * self.batch_size : (batch + 1) * self.batch_size]
         yield from grouped[full * self.batch_size :]
+
+
+class BatchesOfProcess(Sampler[list[int]]):
+    """What one of several processes trains of each batch: together they train every row exactly once.
+
+    A batch of all processes is `order.batch_size` rows, of which each takes every `count`th: lengths stay alike. Of the last,
+    smaller batch some may get fewer rows or none, but all have equally many batches.
+
+    Args:
+        order: of the rows; its batch size counts the rows of all processes.
+        rank: number of this process, from 0.
+        count: of processes.
+    """
+
+    def __init__(self, order: LengthGroupedOrder, rank: int, count: int) -> None:
+        self.sampler, self.rank, self.count = order, rank, count  # accelerate looks for `sampler` to tell it the epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.sampler) / self.sampler.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = iter(self.sampler)
+        while batch := list(islice(indices, self.sampler.batch_size)):
+            yield batch[self.rank :: self.count]

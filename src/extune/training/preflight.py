@@ -59,7 +59,7 @@ def require_rows(rows: Sequence[EncodedRow]) -> None:
         )
 
 
-def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, losses: Losses) -> None:
+def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, losses: Losses) -> bool:
     """Run forward and backward of the largest pack of a batch: it must fit in memory, be finite and teach something.
 
     Args:
@@ -67,6 +67,9 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
         rows: one batch, the longest that training can meet.
         collator: makes the packs.
         losses: as `target_losses`, in the precision of the training.
+
+    Returns:
+        Whether every trained weight took part in the loss.
     """
     packs = collator.packs(rows)
     largest = max(packs, key=lambda pack: pack["input_ids"].numel())
@@ -97,6 +100,7 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
             expected="a loss that depends on the trained weights",
             fix="check that adapter.target_modules names layers that the model uses",
         )
+    return all(gradient is not None for gradient in gradients)
 
 
 def _require_finite(value: torch.Tensor, name: str) -> None:

@@ -10,69 +10,38 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from rich.console import Console
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
-from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
-from extune.models.quantize import require_bitsandbytes
-from extune.recipe.sections import SelectionSection, TrainingSection
+from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
-from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, PromptEncoderCallback, Speed
-from extune.training.checkpoints import last_checkpoint, step_of
+from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, ResumeCallback, Speed
+from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
-from extune.training.data_order import LengthGroupedOrder
-from extune.training.memory_plan import plan_pack_tokens
+from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
 from extune.training.optimizer import build_loraplus_optimizer
-from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
-from extune.training.preflight import (
-    packing_difference,
-    packing_obstacle,
-    require_first_step,
-    require_rows,
-    to_device,
-    undisturbed,
-)
+from extune.training.preflight import require_rows, undisturbed
+from extune.training.preparation import model_restored, no_foreign_bars, packed, plan_batches
+from extune.training.processes import share_cores
+from extune.training.setup import TrainingSetup, build_arguments
+from extune.training.tracking import build_trackers
 
 ScoreDev = Callable[[], Mapping[str, float]]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSetup:
-    """What the recipe says about one training.
-
-    Attributes:
-        autocast: multiply in bfloat16, from `choose_precision`.
-        max_pack_tokens: None plans it from the free memory.
-        loraplus_lr_ratio: learning rate of LoRA's B over that of A; None: one rate for all.
-        compiled: train through compiled layers where that is possible.
-    """
-
-    training: TrainingSection
-    selection: SelectionSection
-    autocast: bool = False
-    max_pack_tokens: int | None = None
-    loraplus_lr_ratio: float | None = None
-    compiled: bool = False
-
-    @property
-    def metric(self) -> str:
-        """Which figure of `score_dev` chooses the checkpoint; F1 where nobody chose."""
-        return self.selection.metric or "f1"
 
 
 @dataclass(frozen=True)
@@ -147,16 +116,20 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         save_prompt_encoder(self.model, Path(output_dir or self.args.output_dir))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches in the order of LengthGroupedOrder, the last partial one included."""
+        """Batches in the order of LengthGroupedOrder, the last partial one included, each shared out among the processes."""
         lengths = [len(row.ids) for row in self.train_dataset]
+        count = self.args.world_size
+        order = LengthGroupedOrder(lengths, self.args.train_batch_size * count, self.args.seed)
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,
-            batch_size=self.args.train_batch_size,
-            sampler=LengthGroupedOrder(lengths, self.args.train_batch_size, self.args.seed),
+            batch_sampler=BatchesOfProcess(order, self.args.process_index, count),
             collate_fn=self.data_collator,
             generator=torch.Generator(),  # else the loader would draw from the generator that dropout uses
         )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        # every process has its share already; accelerate's own sharing would train some rows twice to even the batches out
+        prepared: DataLoader[Any] = prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
+        )
         return prepared
 
     def training_step(
@@ -175,13 +148,16 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         model.train()
         if self.compiled_view is not None:
             self.compiled_view.train()
-        packs = inputs["packs"]
+        packs, targets = inputs["packs"], inputs["labels"].numel()
         total = torch.zeros((), device=self.args.device)
-        with self.speed.measure(inputs["rows"], inputs["labels"].numel()):
+        processes = self.accelerator.num_processes
+        with self.speed.measure(inputs["rows"] * processes, targets * processes):
             for at, pack in enumerate(packs):
                 is_last = at == len(packs) - 1
                 with nullcontext() if is_last else self.accelerator.no_sync(model):
                     loss = self.compute_loss(model, pack, num_items_in_batch=num_items_in_batch)
+                    if not targets:  # no row was left for this process, but the others wait for its gradients
+                        loss = loss * 0
                     self.accelerator.backward(loss)
                 total += loss.detach()
         return total
@@ -250,27 +226,34 @@ def train_model(
 
     Raises:
         TrainingError: the training cannot start or its loss is not finite.
-        KeyboardInterrupt: after Ctrl-C, with a checkpoint saved.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with a checkpoint saved.
     """
     start = time.perf_counter()
     require_rows(rows)
-    args = build_arguments(setup, out / "checkpoints", len(rows), scored=score_dev is not None)
+    folder = out / "checkpoints"
+    args = build_arguments(setup, folder, len(rows), scored=score_dev is not None)
+    share_cores(args.device)
     model.to(args.device)
-    collator = _prepare(model, rows, setup, args)
+    collator = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
-    checkpoint = last_checkpoint(out / "checkpoints") if resume else None
+    checkpoint = last_checkpoint(folder) if resume else None
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
-    bar = ProgressCallback(console) if console else None
-    restoring = PromptEncoderCallback(checkpoint) if checkpoint else None
-    for callback in (log, interrupt, bar, restoring, _early_stopping(setup.selection, score_dev)):
+    bar = ProgressCallback(console) if console and trainer.is_world_process_zero() else None
+    resuming = ResumeCallback(checkpoint) if checkpoint else None
+    trackers = build_trackers(setup.tracking, out, out.name)
+    for callback in (log, interrupt, bar, resuming, _early_stopping(setup.selection, score_dev), *trackers):
         if callback:
             trainer.add_callback(callback)
     try:
-        with interrupt.listening(), _packed(model, collator), _model_restored(model, args), _no_foreign_bars():
+        with interrupt.listening(), packed(model, collator), model_restored(model, args), no_foreign_bars():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        raise_if_unwritable(error, folder)
+        raise
     finally:
-        if bar:
-            bar.close()
+        for closing in (*trackers, bar):
+            if closing:
+                closing.close()
     if interrupt.requested:
         raise KeyboardInterrupt
     if trainer.state.best_model_checkpoint is not None:
@@ -284,109 +267,6 @@ def train_model(
         packed=collator.packing,
         log=log.path,
     )
-
-
-def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, scored: bool) -> TrainingArguments:
-    """The Trainer's arguments for this setup. Scores and checkpoints share their steps, so that the best can be kept."""
-    training, selection = setup.training, setup.selection
-    if training.optim.endswith("8bit"):
-        require_bitsandbytes(f"training.optim: {training.optim}")
-    steps_per_epoch = math.ceil(math.ceil(rows / training.per_device_train_batch_size) / training.gradient_accumulation_steps)
-    every = selection.eval_steps or steps_per_epoch
-    return TrainingArguments(
-        output_dir=str(checkpoints),
-        learning_rate=training.learning_rate,
-        num_train_epochs=training.num_train_epochs,
-        max_steps=training.max_steps,
-        per_device_train_batch_size=training.per_device_train_batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation_steps,
-        lr_scheduler_type=training.lr_scheduler_type,
-        warmup_steps=training.warmup_ratio,  # below 1 it is a share of the steps
-        optim=training.optim,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        gradient_checkpointing=training.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        seed=training.seed,
-        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),  # bf16 on a CPU must be asked for
-        logging_steps=training.logging_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if scored else "no",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=selection.save_total_limit + (1 if scored else 0),
-        load_best_model_at_end=scored,
-        metric_for_best_model=f"eval_{setup.metric}",
-        greater_is_better=setup.metric != "loss",
-        restore_callback_states_from_checkpoint=True,  # patience goes on counting after a resume
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )
-
-
-def _prepare(
-    model: PreTrainedModel, rows: Sequence[EncodedRow], setup: TrainingSetup, args: TrainingArguments
-) -> BatchCollator:
-    """Decide how rows are batched, and run the pre-flight checks with it."""
-    if args.n_gpu > 1:
-        raise TrainingError(
-            f"{args.n_gpu} GPUs are visible to one process",
-            where="training",
-            expected="one GPU per process",
-            fix="set CUDA_VISIBLE_DEVICES=0",
-        )
-    if args.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs)
-    batch_size = setup.training.per_device_train_batch_size
-    longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[:batch_size]
-    order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
-    first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
-    packing = setup.training.packing
-    if packing and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):
-        _LOG.warning("training runs without packing, more slowly: %s", reason)
-        packing = False
-    tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
-    collator = BatchCollator(packing, tokens)
-    losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
-    with _packed(model, collator):
-        require_first_step(model, longest, collator, losses)
-    return collator
-
-
-def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device: torch.device, autocast: bool) -> torch.Tensor:
-    with computing(device, autocast=autocast):
-        return target_losses(model, to_device(pack, device))
-
-
-def _packed(model: PreTrainedModel, collator: BatchCollator) -> AbstractContextManager[None]:
-    return packed_attention_in(model) if collator.packing else nullcontext()
-
-
-@contextmanager
-def _model_restored(model: PreTrainedModel, args: TrainingArguments) -> Iterator[None]:
-    """Take off what training put on the model (checkpointing, no cache), also after an error."""
-    try:
-        yield
-    finally:
-        if args.gradient_checkpointing:
-            model.gradient_checkpointing_disable()
-        model.config.use_cache = True
-        model.eval()
-
-
-@contextmanager
-def _no_foreign_bars() -> Iterator[None]:
-    """Silence the bar that transformers draws for every file of a checkpoint; it would tear ours."""
-    before = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if before:
-            transformers_logging.enable_progress_bar()
 
 
 def _early_stopping(selection: SelectionSection, score_dev: ScoreDev | None) -> EarlyStoppingCallback | None:

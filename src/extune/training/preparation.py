@@ -1,0 +1,92 @@
+"""Before the first step and around all of them: how rows are batched, and a model that is given back as it came.
+
+In: a model, rows and the setup. Out: a collator that was tried out, and context managers. It knows nothing about the Trainer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.utils import logging as transformers_logging
+
+from extune.errors import TrainingError
+from extune.tokens.encode import EncodedRow
+from extune.training.batches import BatchCollator, target_losses
+from extune.training.data_order import LengthGroupedOrder
+from extune.training.memory_plan import plan_pack_tokens
+from extune.training.packed_attention import packed_attention_in
+from extune.training.precision import computing
+from extune.training.preflight import packing_difference, packing_obstacle, require_first_step, to_device
+from extune.training.setup import TrainingSetup
+
+_LOG = logging.getLogger(__name__)
+
+
+def plan_batches(
+    model: PreTrainedModel, rows: Sequence[EncodedRow], setup: TrainingSetup, args: TrainingArguments
+) -> BatchCollator:
+    """Decide how rows are batched, and run the pre-flight checks with it."""
+    if args.n_gpu > 1:
+        raise TrainingError(
+            f"{args.n_gpu} GPUs are visible to one process",
+            where="training",
+            expected="one GPU per process",
+            fix="set CUDA_VISIBLE_DEVICES=0",
+        )
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs)
+    batch_size = setup.training.per_device_train_batch_size
+    longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[:batch_size]
+    order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
+    first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
+    packing = setup.training.packing
+    if packing and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):
+        _LOG.warning("training runs without packing, more slowly: %s", reason)
+        packing = False
+    tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
+    collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None)
+    losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
+    with packed(model, collator):
+        all_used = require_first_step(model, longest, collator, losses)
+    args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
+    return collator
+
+
+def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device: torch.device, autocast: bool) -> torch.Tensor:
+    with computing(device, autocast=autocast):
+        return target_losses(model, to_device(pack, device))
+
+
+def packed(model: PreTrainedModel, collator: BatchCollator) -> AbstractContextManager[None]:
+    """Attention for packs inside the block, if the collator makes packs."""
+    return packed_attention_in(model) if collator.packing else nullcontext()
+
+
+@contextmanager
+def model_restored(model: PreTrainedModel, args: TrainingArguments) -> Iterator[None]:
+    """Take off what training put on the model (checkpointing, no cache), also after an error."""
+    try:
+        yield
+    finally:
+        if args.gradient_checkpointing:
+            model.gradient_checkpointing_disable()
+        model.config.use_cache = True
+        model.eval()
+
+
+@contextmanager
+def no_foreign_bars() -> Iterator[None]:
+    """Silence the bar that transformers draws for every file of a checkpoint; it would tear ours."""
+    before = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            transformers_logging.enable_progress_bar()

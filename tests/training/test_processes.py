@@ -1,0 +1,167 @@
+"""Two processes train as one: the same loss and weights, every row once, every dev row once and in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState, PartialState
+from hypothesis import given
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from extune.recipe.sections import SelectionSection, TrainingSection
+from extune.tokens.encode import EncodedRow
+from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.processes import any_process, gather_shares, share_of, this_process
+from extune.training.setup import TrainingSetup
+from extune.training.trainer import train_model
+
+needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=70), st.integers(1, 4), st.integers(1, 5), st.integers(0, 3))
+def test_processes_share_every_row_once_in_equally_many_batches(lengths: list[int], size: int, count: int, epoch: int) -> None:
+    def batches(rank: int) -> list[list[int]]:
+        order = LengthGroupedOrder(lengths, size * count, seed=5)
+        order.set_epoch(epoch)
+        share = BatchesOfProcess(order, rank, count)
+        made = list(share)
+        assert len(made) == len(share)
+        return made
+
+    alone = LengthGroupedOrder(lengths, size * count, seed=5)
+    alone.set_epoch(epoch)
+    shares = [batches(rank) for rank in range(count)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(row for share in shares for batch in share for row in batch) == list(range(len(lengths)))
+    for number, together in enumerate(zip(*shares, strict=True)):
+        assert {row for batch in together for row in batch} == set(list(alone)[number * size * count :][: size * count])
+
+
+def test_one_process_shares_with_nobody() -> None:
+    assert share_of("abc") == "abc"
+    assert gather_shares([1, 2, 3], 3) == [1, 2, 3]
+    assert any_process(True, torch.device("cpu"))
+    assert (this_process().is_first, this_process().count) == (True, 1)
+
+
+def model() -> PreTrainedModel:
+    torch.manual_seed(0)
+    shape = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
+    base = Qwen3ForCausalLM(Qwen3Config(**shape, num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True))
+    torch.manual_seed(1)
+    return get_peft_model(base, LoraConfig(r=4, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def rows() -> list[EncodedRow]:
+    draw = random.Random(3)
+    made = []
+    for number in range(13):  # batches of 4: the last has one row, so one process has none
+        prompt = [*range(10), *(draw.randrange(20, 90) for _ in range(draw.randrange(2, 12)))]
+        answer = [draw.randrange(20, 90) for _ in range(draw.randrange(1, 6))]
+        made.append(EncodedRow(str(number), (*prompt, *answer), len(prompt), ""))
+    return made
+
+
+def train(folder: Path, batch: int, resume: bool = False, stop: Callable[[], None] | None = None) -> dict[str, Any]:
+    """What a training with 4 examples a batch came to; the dev score is made of shares."""
+    one, calls = model(), iter(range(1, 10**9))
+    training = TrainingSection(
+        num_train_epochs=2,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=2,
+        logging_steps=1,
+        learning_rate=1e-2,
+    )
+
+    def score() -> dict[str, float]:
+        if stop is not None and next(calls) == 1:
+            stop()
+        items = list(range(7))
+        gathered = gather_shares([10 * item for item in share_of(items)], len(items))
+        assert gathered == [10 * item for item in items]
+        return {"loss": float(sum(p.float().square().sum() for p in one.parameters() if p.requires_grad))}
+
+    setup = TrainingSetup(training, SelectionSection(metric="loss", eval_steps=2), max_pack_tokens=40)
+    result = train_model(one, rows(), setup, folder, score_dev=score, resume=resume)
+    weights = torch.cat([p.detach().flatten() for p in one.parameters() if p.requires_grad])
+    return {"weights": weights, "steps": result.steps, "best_step": result.best_step, "packed": result.packed}
+
+
+def in_two_processes(work: Callable[[int], object]) -> list[int]:
+    """Exit codes of two forks that torch's environment calls processes 0 and 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    children = []
+    for rank in range(2):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+                os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR="127.0.0.1")
+                AcceleratorState._reset_state(True)
+                PartialState._reset_state()
+                work(rank)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def losses(folder: Path) -> list[tuple[float, ...]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [tuple(line[key] for key in ("step", "loss", "grad_norm")) for line in lines if "loss" in line]
+
+
+@needs_fork
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    alone = train(tmp_path / "one", batch=4)
+    assert in_two_processes(lambda rank: torch.save(train(tmp_path / "two", batch=2), tmp_path / f"{rank}.pt")) == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert torch.equal(first["weights"], second["weights"])
+    assert torch.allclose(first["weights"], alone["weights"], atol=1e-5)
+    assert first["packed"]
+    assert (
+        (first["steps"], first["best_step"]) == (second["steps"], second["best_step"]) == (alone["steps"], alone["best_step"])
+    )
+    assert len(losses(tmp_path / "one")) == alone["steps"]
+    for one, two in zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+@needs_fork
+def test_processes_stop_after_the_same_step_and_resume(tmp_path: Path) -> None:
+    def interrupted(rank: int) -> None:
+        def stop() -> None:
+            if rank == 1:  # only one of them hears it
+                signal.raise_signal(signal.SIGTERM)
+
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", batch=2, stop=stop)
+
+    def whole_and_resumed(_: int) -> None:
+        whole = train(tmp_path / "whole", batch=2)
+        resumed = train(tmp_path / "cut", batch=2, resume=True)
+        assert torch.equal(whole["weights"], resumed["weights"])
+        assert whole["steps"] == resumed["steps"]
+
+    assert in_two_processes(interrupted) == [0, 0]
+    assert "checkpoint-3" in {path.name for path in (tmp_path / "cut" / "checkpoints").iterdir()}
+    assert in_two_processes(whole_and_resumed) == [0, 0]
