@@ -77,6 +77,10 @@ def test_no_such_recipe_or_run(tmp_path: Path, extune: Extune) -> None:
         require_error(extune(*verb), "RunError")
 
 
+def test_training_data_are_asked_for_before_a_hub_is(extune: Extune) -> None:
+    require_error(extune("train", "tcm-ner"), "data.train is not set", "data.train=FILE")
+
+
 def remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)

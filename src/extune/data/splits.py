@@ -31,6 +31,23 @@ def name_split(data: DataSection, split: str) -> str | None:
     return data.train if value is None and is_part(data, split) else value
 
 
+def require_name(data: DataSection, split: str) -> str:
+    """What the recipe names for a split.
+
+    Raises:
+        RecipeError: it names nothing.
+    """
+    value = name_split(data, split)
+    if value is None:
+        raise RecipeError(
+            f"data.{split} is not set",
+            where=f"data.{split}",
+            expected="a file of examples",
+            fix=f"data.{split}=FILE" if split == "train" else f"data.{split}=FILE, or data.split.{split}=0.1",
+        )
+    return value
+
+
 def find_split(data: DataSection, split: str) -> Path | None:
     """The file or folder of a split, or None where the recipe names none; what a hub has is downloaded."""
     value = name_split(data, split)
@@ -50,14 +67,7 @@ def read_split(data: DataSection, split: str, task: Task) -> ReadResult:
         RecipeError: the recipe names no file for this split.
         DataError: the file is missing, empty or has a wrong row, or `data.split` leaves nothing for this split.
     """
-    value = name_split(data, split)
-    if value is None:
-        raise RecipeError(
-            f"data.{split} is not set",
-            where=f"data.{split}",
-            expected="a file of examples",
-            fix=f"data.{split}=FILE" if split == "train" else f"data.{split}=FILE, or data.split.{split}=0.1",
-        )
+    value = require_name(data, split)
     taken_from_train = is_part(data, split)
     result = _require_gold(_read_location(data, locate(value), task, "train" if taken_from_train else split), data.on_bad_row)
     if taken_from_train and data.split is not None:

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, set_seed
 
 from extune.data.checks import count_open_occurrences, require_unique_ids
 from extune.data.readers import ReadResult
-from extune.data.splits import find_split, name_split, read_split
+from extune.data.splits import find_split, name_split, read_split, require_name
 from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.errors import RunError
@@ -78,6 +78,8 @@ def train(
         RunError: the directory exists and `resume` is not given, or it belongs to another recipe.
         ExtuneError: recipe or data are wrong, or the training fails.
     """
+    if train is None:
+        require_name(recipe.data, "train")  # before a hub is asked for the base
     recipe = recipe.model_copy(update={"base": pin_base(recipe.base)})
     run = RunDir(Path(out) if out is not None else _RUNS / recipe.name)
     given = {"train": train, "dev": dev}
