@@ -6,13 +6,12 @@ stand too. It measures nothing, and knows nothing about activations but what gra
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.pages import read_page, replace_block, write_pages
+
 PAGES = ("docs/choosing-a-base.md", "docs/choosing-a-base.zh-CN.md")
 RANK = 16
 _NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)  # a weight, its share of an 8-bit scale per 64, and of a 32-bit one per 256 scales
@@ -180,28 +179,15 @@ def render_table(page: str, block: str) -> str:
 
 def update(page: str) -> tuple[str, str]:
     """The page's text as it is and as it should be."""
-    before = after = (ROOT / page).read_text(encoding="utf-8")
+    before = after = read_page(page)
     for block in _HEADS[page]:
-        marks = re.compile(rf"(<!-- {block} -->\n).*?(<!-- /{block} -->)", re.DOTALL)
-        table = render_table(page, block)
-        after = marks.sub(rf"\g<1>{table}\g<2>", after)
+        after = replace_block(after, block, partial(render_table, page, block))
     return before, after
 
 
 def main() -> None:
     """Rewrite the pages, or with `--check` fail where one is out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    stale = []
-    for page in PAGES:
-        before, after = update(page)
-        if before != after:
-            stale.append(page)
-            if not arguments.check:
-                (ROOT / page).write_text(after, encoding="utf-8")
-    if arguments.check and stale:
-        raise SystemExit("out of date: " + ", ".join(stale) + "; run python -m benchmarks.base_memory")
+    write_pages(__doc__, "benchmarks.base_memory", PAGES, update)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,12 @@ Nothing is measured here: the figures follow from the recipes and the published 
 
 from __future__ import annotations
 
-import argparse
-import re
-from pathlib import Path
+from functools import cache
 
 import extune
+from benchmarks.pages import read_page, replace_block, write_pages
 from extune.stages.plan import GIB, GPUS, plan
 
-ROOT = Path(__file__).resolve().parents[1]
-_BLOCK = re.compile(r"(<!-- memory -->\n).*?(<!-- /memory -->)", re.DOTALL)
 _SIZES = tuple(f"{size} GB" for size in GPUS)
 PAGES = {
     "docs/memory.md": ("recipe", "base", "parameters", "trained", "fixed", "longest row", "batch", *_SIZES),
@@ -34,6 +31,7 @@ TRAININGS = (
 """Shipped recipes with the bases that their settings are for; and changes to them."""
 
 
+@cache
 def render_rows() -> list[str]:
     """One Markdown row per training, the same in every language."""
     rows = []
@@ -51,26 +49,14 @@ def render_rows() -> list[str]:
 
 def update(page: str, rows: list[str]) -> tuple[str, str]:
     """The page's text as it is and as it should be."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = read_page(page)
     lines = ["| " + " | ".join(PAGES[page]) + " |", "|" + "---|" * len(PAGES[page]), *rows]
-    return text, _BLOCK.sub(lambda match: match[1] + "\n".join(lines) + "\n" + match[2], text)
+    return text, replace_block(text, "memory", lambda: "\n".join(lines) + "\n")
 
 
 def main() -> None:
     """Rewrite the pages, or with `--check` fail where one is out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    rows = render_rows()
-    stale = []
-    for page in PAGES:
-        before, after = update(page, rows)
-        if before != after:
-            stale.append(page)
-            if not arguments.check:
-                (ROOT / page).write_text(after, encoding="utf-8")
-    if arguments.check and stale:
-        raise SystemExit("out of date: " + ", ".join(stale) + "; run python -m benchmarks.memory")
+    write_pages(__doc__, "benchmarks.memory", PAGES, lambda page: update(page, render_rows()))
 
 
 if __name__ == "__main__":

@@ -11,22 +11,23 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import extune
 from extune.data.splits import read_split
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction
-from extune.domain.task import ExtractionTask, RecordTask, Task
 from extune.evaluation.assessment import list_baselines
+from extune.evaluation.document_counts import count_each
 from extune.evaluation.scoring import score_predictions
-from extune.evaluation.significance import bootstrap_mean, compare_f1
+from extune.evaluation.significance import compare_f1
 from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
 from extune.recipe.sections import Recipe
@@ -74,31 +75,23 @@ def compare_with_baselines(recipe: Recipe, folder: ScoresFolder) -> dict[str, di
     predictions = {"untrained base": list(untrained.predictions)}
     for name, predict in list_baselines(task, reference).items():
         predictions[name] = [Prediction(example.id, predict(example), "") for example in examples]
-    trained = _count_documents(task, examples, folder.predictions)
     found = {}
     for name, guessed in predictions.items():
         score = untrained.score if name == "untrained base" else score_predictions(task, examples, guessed, resamples=0)
-        low, high = _bound_difference(_count_documents(task, examples, guessed), trained)
-        found[name] = {"headline": score.figures()[score.headline], "difference": [low, high], "score": score.to_json()}
+        counts = [_table(folder.report["score"], examples, one) for one in (guessed, folder.predictions)]
+        gain = compare_f1(*counts)[0]
+        found[name] = {
+            "headline": score.figures()[score.headline],
+            "difference": [gain.low, gain.high],
+            "score": score.to_json(),
+        }
     return found
 
 
-def _count_documents(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[tuple[float, ...]]:
-    """Of each document its counts, or its single figure where the headline is a mean over documents."""
-    scores = [
-        score_predictions(task, [example], [prediction], resamples=0)
-        for example, prediction in zip(examples, predictions, strict=True)
-    ]
-    if isinstance(task, ExtractionTask | RecordTask):
-        return [(one.micro.tp, one.micro.fp, one.micro.fn) for one in scores]  # type: ignore[attr-defined]
-    return [(one.figures()[one.headline],) for one in scores]
-
-
-def _bound_difference(first: list[tuple[float, ...]], second: list[tuple[float, ...]]) -> tuple[float, float]:
-    if len(first[0]) == 1:
-        return bootstrap_mean([b - a for (a,), (b,) in zip(first, second, strict=True)])
-    difference = compare_f1(np.asarray(first, dtype=float)[:, None], np.asarray(second, dtype=float)[:, None])[0]
-    return difference.low, difference.high
+def _table(score: Mapping[str, Any], examples: Sequence[Example], predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+    """Documents x 1 x (right, wrong, missed), as `compare_f1` takes them."""
+    totals = [one.total for one in count_each(score, examples, predictions)]
+    return np.array([[(prf.tp, prf.fp, prf.fn)] for prf in totals], dtype=np.float64)
 
 
 def write_result(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:

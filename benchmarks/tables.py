@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.pages import ROOT, read_page, replace_block, write_pages
+
 _ENGLISH = (
     "data",
     "figure",
@@ -82,29 +81,15 @@ def _find(score: dict[str, Any], figure: str) -> float:
 
 def update(page: str) -> tuple[str, str]:
     """The page's text as it is and as it should be."""
-    before = after = (ROOT / page).read_text(encoding="utf-8")
+    before = after = read_page(page)
     for name, render in _BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if pattern.search(after):
-            made = render(page)
-            after = pattern.sub(lambda match, made=made: match[1] + made + match[2], after)
+        after = replace_block(after, name, partial(render, page))
     return before, after
 
 
 def main() -> None:
     """Rewrite the pages, or with `--check` fail where one is out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    stale = []
-    for page in PAGES:
-        before, after = update(page)
-        if before != after:
-            stale.append(page)
-            if not arguments.check:
-                (ROOT / page).write_text(after, encoding="utf-8")
-    if arguments.check and stale:
-        raise SystemExit("out of date: " + ", ".join(stale) + "; run python -m benchmarks.tables")
+    write_pages(__doc__, "benchmarks.tables", PAGES, update)
 
 
 if __name__ == "__main__":
