@@ -12,12 +12,12 @@ from tests.studies.corruption import KINDS, Fault, corrupt
 
 from extune.data.readers.own_rows import write_example
 from extune.data.splits import read_split
+from extune.data.writers import write_rows
 from extune.domain.annotation import Annotation
 from extune.domain.example import Example
 from extune.errors import DataError, RecipeError, RunError
 from extune.recipe.sections import Recipe
 from extune.studies.audit import audit
-from extune.studies.review_files import write_jsonl
 from extune.studies.trainings import PlannedTraining
 
 
@@ -25,7 +25,7 @@ from extune.studies.trainings import PlannedTraining
 def corrupted(recipe: Recipe, tmp_path: Path) -> tuple[Recipe, tuple[Fault, ...]]:
     """The recipe with every tenth label wrong."""
     examples, faults = corrupt(read_split(recipe.data, "train", recipe.task).examples, recipe.task.names, 0.1, 4)
-    write_jsonl(tmp_path / "train.jsonl", [write_example(example) for example in examples])
+    write_rows(tmp_path / "train.jsonl", [write_example(example) for example in examples])
     return recipe, faults
 
 

@@ -10,9 +10,9 @@ from tests.studies.corruption import corrupt, spans
 
 from extune.data.readers.own_rows import write_example
 from extune.data.splits import read_split
+from extune.data.writers import write_rows
 from extune.recipe.load import load_recipe
 from extune.studies.audit import audit
-from extune.studies.review_files import write_jsonl
 
 SHARE = 0.05
 ROWS, STEPS = 240, 160
@@ -26,7 +26,7 @@ def test_the_first_findings_are_wrong_labels_far_more_often_than_chance(
     clean = read_split(recipe.data, "train", recipe.task).examples[:ROWS]
     examples, faults = corrupt(clean, recipe.task.names, SHARE, seed=1)
     file = tmp_path / "corrupted.jsonl"
-    write_jsonl(file, [write_example(example) for example in examples])
+    write_rows(file, [write_example(example) for example in examples])
     found = audit(recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": str(file)})}), tmp_path / "audit")
     first = found.findings[: len(faults)]
     right = sum(any(fault.is_named_by(finding) for fault in faults) for finding in first)

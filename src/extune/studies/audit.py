@@ -22,6 +22,7 @@ from extune.data.checks import require_unique_ids
 from extune.data.folds import assign_folds
 from extune.data.readers.own_rows import write_annotation
 from extune.data.splits import read_split
+from extune.data.writers import write_rows
 from extune.domain.annotation import Annotation, Extraction
 from extune.domain.example import Example
 from extune.domain.prediction import Prediction, ProblemKind
@@ -33,7 +34,7 @@ from extune.predicting.confidence import AnnotationScorer
 from extune.predicting.predictor import Predictor
 from extune.recipe.sections import Recipe
 from extune.studies.disagreements import Disagreement, count_items, find_disagreements, require_comparable
-from extune.studies.review_files import ReviewTask, write_doccano, write_jsonl, write_label_studio
+from extune.studies.review_files import ReviewTask, write_doccano, write_label_studio
 from extune.studies.trainings import PlannedTraining, Tell, begin_study, carry_out, train_and_open, with_seed
 
 _STUDIES = Path("studies")
@@ -233,7 +234,7 @@ def _summarize(recipe: Recipe, out: Path, examples: Sequence[Example], results: 
     ranked = [{"rank": rank, **finding} for rank, finding in enumerate(order, 1)]
     predictions = {example_id: row for result in results for example_id, row in result["predictions"].items()}
     tasks = _build_tasks(examples, predictions, ranked)
-    write_jsonl(out / "disagreements.jsonl", ranked)
+    write_rows(out / "disagreements.jsonl", ranked)
     written = write_label_studio(out, recipe.task, tasks, f"{recipe.name} audit")
     scores = [result["score"] for result in results]
     mean = math.fsum(score["value"] * score["examples"] for score in scores) / len(examples)

@@ -6,7 +6,6 @@ nothing about models and decides nothing about the order.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from extune.data.readers.own_rows import ANSWER_KEYS
+from extune.data.writers import write_rows
 from extune.domain.example import Example
 from extune.domain.task import ClassificationTask, RecordTask, Task
 from extune.files import write_json, write_text
@@ -37,11 +37,6 @@ class ReviewTask:
     predicted: Mapping[str, Any]
     findings: Sequence[Mapping[str, Any]]
     confidence: float | None
-
-
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One JSON object a line, atomically."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_label_studio(folder: Path, task: Task, tasks: Sequence[ReviewTask], model_version: str) -> tuple[Path, Path]:
@@ -89,7 +84,7 @@ def write_doccano(folder: Path, tasks: Sequence[ReviewTask]) -> Path:
         for one in tasks
     ]
     path = folder / "doccano.jsonl"
-    write_jsonl(path, rows)
+    write_rows(path, rows)
     return path
 
 

@@ -37,7 +37,7 @@ from extune.training.preflight import require_rows, undisturbed
 from extune.training.preparation import model_restored, no_foreign_bars, packed, plan_batches
 from extune.training.processes import share_cores
 from extune.training.setup import TrainingSetup, build_arguments
-from extune.training.tracking import build_trackers
+from extune.training.tracking import Tracker, build_trackers
 
 ScoreDev = Callable[[], Mapping[str, float]]
 
@@ -244,16 +244,7 @@ def train_model(
     for callback in (log, interrupt, bar, resuming, _early_stopping(setup.selection, score_dev), *trackers):
         if callback:
             trainer.add_callback(callback)
-    try:
-        with interrupt.listening(), packed(model, collator), model_restored(model, args), no_foreign_bars():
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Exception as error:
-        raise_if_unwritable(error, folder)
-        raise
-    finally:
-        for closing in (*trackers, bar):
-            if closing:
-                closing.close()
+    _run(trainer, collator, interrupt, checkpoint, [one for one in (*trackers, bar) if one])
     if interrupt.requested:
         raise KeyboardInterrupt
     if trainer.state.best_model_checkpoint is not None:
@@ -267,6 +258,26 @@ def train_model(
         packed=collator.packing,
         log=log.path,
     )
+
+
+def _run(
+    trainer: ExtuneTrainer,
+    collator: BatchCollator,
+    interrupt: InterruptCallback,
+    checkpoint: Path | None,
+    closing: Sequence[Tracker | ProgressCallback],
+) -> None:
+    """Train to the end, or to an error or interruption; what draws or sends is closed in any case."""
+    model, args = trainer.model, trainer.args
+    try:
+        with interrupt.listening(), packed(model, collator), model_restored(model, args), no_foreign_bars():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        raise_if_unwritable(error, Path(args.output_dir))
+        raise
+    finally:
+        for one in closing:
+            one.close()
 
 
 def _early_stopping(selection: SelectionSection, score_dev: ScoreDev | None) -> EarlyStoppingCallback | None:
