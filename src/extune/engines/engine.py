@@ -71,5 +71,15 @@ class AnswerScorer(Protocol):
         """Log-probability of each token of one given answer per prompt; None where the prompt's grammar forbids the answer."""
 
 
+@runtime_checkable
+class CandidateScorer(Protocol):
+    """An engine that can weigh all answers to a prompt at the price of about one."""
+
+    def score_candidates(
+        self, prompts: Sequence[Prompt], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[float, ...]]:
+        """Log-probability of each candidate answer of each prompt under the model itself; grammars are not looked at."""
+
+
 def _out_of_range(name: str, value: float, expected: str, good: str) -> RecipeError:
     return RecipeError(f"{name} is {value}", where=f"--{name}", expected=expected, fix=f"--{name} {good}")
