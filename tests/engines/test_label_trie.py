@@ -48,7 +48,7 @@ def read(trie: LabelTrie, path: Sequence[int]) -> tuple[int, ...]:
 def test_a_tree_holds_every_beginning_once(candidates: list[tuple[int, ...]]) -> None:
     trie = build_trie(candidates)
     beginnings = {candidate[:length] for candidate in candidates for length in range(1, len(candidate))}
-    depths, seen = trie.depths(), trie.visible()
+    depths, seen = trie.depths, trie.visible
     assert len(trie.tokens) == len(beginnings)
     for candidate, path in zip(candidates, trie.paths, strict=True):
         assert (read(trie, path), depths[path[-1]]) == (candidate[:-1], len(candidate) - 1)
@@ -150,7 +150,9 @@ def test_a_base_that_reads_no_tree_is_found_out(
     expected = engine.score_candidates(prompts, candidates)
     engine._reads_tries = None
     # every node sees every node: what a base does that ignores the mask
-    monkeypatch.setattr(LabelTrie, "visible", lambda self: torch.ones(len(self.tokens), len(self.tokens), dtype=torch.bool))
+    monkeypatch.setattr(
+        LabelTrie, "visible", property(lambda self: torch.ones(len(self.tokens), len(self.tokens), dtype=torch.bool))
+    )
     with caplog.at_level(logging.WARNING):
         found = engine.score_candidates(prompts, candidates)
     assert "one at a time" in caplog.text

@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -51,6 +52,7 @@ class LabelTrie:
     paths: tuple[tuple[int, ...], ...]
     candidates: tuple[tuple[int, ...], ...]
 
+    @cached_property
     def depths(self) -> list[int]:
         """Of each place, the nodes on the way to it, itself included; 0 for the end of the prompt."""
         depths = [0]
@@ -58,6 +60,13 @@ class LabelTrie:
             depths.append(depths[parent] + 1)
         return depths
 
+    @cached_property
+    def edges(self) -> torch.Tensor:
+        """All steps of all paths, (2, steps): the place that predicts, and the token."""
+        steps = [step for path, ids in zip(self.paths, self.candidates, strict=True) for step in zip(path, ids, strict=True)]
+        return torch.tensor(steps).T
+
+    @cached_property
     def visible(self) -> torch.Tensor:
         """Booleans (nodes, nodes): each node sees the nodes on the way to it, and itself."""
         seen = torch.eye(len(self.tokens), dtype=torch.bool)
@@ -178,7 +187,7 @@ def lay_out(
     lengths = torch.tensor([len(rest) for rest in rests])
     places = torch.arange(longest) - (longest - lengths)[:, None]
     # what fills up the tree goes on from the prompt: nothing sees it and nothing is read from it
-    depths = torch.tensor([[*trie.depths()[1:], *[1] * (nodes - len(trie.tokens))] for trie in tries]).view(-1, nodes)
+    depths = torch.tensor([[*trie.depths[1:], *[1] * (nodes - len(trie.tokens))] for trie in tries]).view(-1, nodes)
     positions = torch.cat([places.clamp_min(0), lengths[:, None] - 1 + depths], dim=1) + before
     seen = torch.ones(len(rests), longest + nodes, before + longest + nodes, dtype=torch.bool)
     seen[:, :, before : before + longest] = (places >= 0)[:, None]
@@ -193,16 +202,15 @@ def read_scores(logits: torch.Tensor, tries: Sequence[LabelTrie]) -> list[tuple[
     normalizers = logits.float().logsumexp(dim=-1).cpu()
     scores = []
     for row, trie in enumerate(tries):
-        edges = [edge for path, ids in zip(trie.paths, trie.candidates, strict=True) for edge in zip(path, ids, strict=True)]
-        at, ids = torch.tensor(edges, device=logits.device).unbind(dim=1)
-        logprobs = logits[row, at, ids].float().cpu() - normalizers[row, at.cpu()]
+        at, ids = trie.edges.to(logits.device).unbind()
+        logprobs = logits[row, at, ids].float().cpu() - normalizers[row, trie.edges[0]]
         parts = logprobs.double().split([len(path) for path in trie.paths])
-        scores.append(tuple(float(part.sum()) for part in parts))
+        scores.append(tuple(part.sum().item() for part in parts))
     return scores
 
 
 def _widen(trie: LabelTrie, nodes: int) -> torch.Tensor:
     """Of the filled up tree (N, N): its nodes as in `LabelTrie.visible`, the filling sees itself."""
     seen = torch.eye(nodes, dtype=torch.bool)
-    seen[: len(trie.tokens), : len(trie.tokens)] = trie.visible()
+    seen[: len(trie.tokens), : len(trie.tokens)] = trie.visible
     return seen

@@ -38,6 +38,7 @@ class LabelChooser:
         self._engine = engine
         self._prior = prior
         self._answers = AnswerEncoder(encoder.tokenizer)
+        self._ids: dict[str, tuple[int, ...]] = {}
         # texts of one character fit, and do not belong into the first encoder's report on lengths
         self._content_free = Encoder(encoder.tokenizer, encoder.contract.model_copy(update={"on_too_long": "error"}))
 
@@ -88,7 +89,9 @@ class LabelChooser:
         return self._encoder.answer_format.render_target(self._encoder.task_of(example), text, Labels((name,)))
 
     def _encode(self, answer: str) -> tuple[int, ...]:
-        return (*self._answers.encode(answer), self._encoder.contract.stop_token_ids[0])
+        if answer not in self._ids:  # rows share their labels
+            self._ids[answer] = (*self._answers.encode(answer), self._encoder.contract.stop_token_ids[0])
+        return self._ids[answer]
 
 
 def choose_labels(encoder: Encoder, engine: Engine, options: DecodingOptions) -> LabelChooser | None:
