@@ -95,6 +95,18 @@ def test_candidates_have_the_probability_that_each_has_alone(
     assert engine.score_candidates([], []) == []
 
 
+def test_attention_that_adds_its_mask(tokenizer: PreTrainedTokenizerBase, make_contract: Callable[..., Contract]) -> None:
+    model = load_base(resolve_base(EMBEDDED), "float32", "cpu")
+    model.set_attn_implementation("eager")
+    contract = make_contract()
+    engine = TransformersEngine(model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens)
+    prompts, candidates = encode_questions(tokenizer, contract)
+    found = engine.score_candidates(prompts[:2], candidates[:2])
+    assert engine._reads_tries
+    for prompt, answers, scores in zip(prompts, candidates, found, strict=False):
+        assert scores == pytest.approx([brute_force(model, prompt, answer) for answer in answers], abs=1e-4)
+
+
 def test_many_candidates_are_scored_in_parts(
     base_model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -28,10 +28,12 @@ MOST_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-
 MOST_TOKENS = 512
 """Of the candidates in one tree: what each node sees is a square of the nodes."""
 
+_CHECKED = 4  # candidates that are scored both ways
 _LOGITS_OF_A_TOKEN = 2**14  # that take about the memory of one more token in the batch
 
 Candidates = Sequence[Sequence[int]]
 Question = tuple[Prompt, Candidates]
+ScoreTries = Callable[[Sequence[Question]], Sequence[Sequence[float]]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class TrieRow:
 
 
 class TrieBatch(NamedTuple):
-    """Tensors of one forward pass: ids (B, T), additive mask (B, 1, T, P + T), positions (B, T)."""
+    """Tensors of one forward pass: ids (B, T), mask (B, 1, T, P + T), positions (B, T)."""
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -158,8 +160,18 @@ def score_each(scorer: AnswerScorer, asked: Sequence[Question]) -> list[tuple[fl
     return [tuple(math.fsum(next(scored) or ()) for _ in candidates) for _, candidates in asked]
 
 
-def agree(found: Sequence[float], expected: Sequence[float], dtype: torch.dtype) -> bool:
-    """Whether a tree gave what a row for every candidate gives; says so in the log where it did not."""
+def trees_hold(score_tries: ScoreTries, scorer: AnswerScorer, question: Question, dtype: torch.dtype) -> bool:
+    """Whether a model gives candidates of a tree what it gives each alone; says so in the log where it does not.
+
+    Args:
+        score_tries: scores by trees.
+        scorer: the same model, one answer a row.
+        question: of which some candidates are scored in both ways.
+        dtype: of the model's weights.
+    """
+    prompt, candidates = question
+    asked = [(prompt, candidates[:_CHECKED])]
+    found, expected = score_tries(asked)[0], score_each(scorer, asked)[0]
     difference = math.dist(found, expected) / max(math.hypot(*expected), 1e-9)
     if difference <= MOST_DIFFERENCE[dtype]:
         return True
@@ -168,7 +180,7 @@ def agree(found: Sequence[float], expected: Sequence[float], dtype: torch.dtype)
 
 
 def lay_out(
-    rests: Sequence[Sequence[int]], tries: Sequence[LabelTrie], before: int, dtype: torch.dtype, device: torch.device
+    rests: Sequence[Sequence[int]], tries: Sequence[LabelTrie], before: int, device: torch.device, added: torch.dtype | None
 ) -> TrieBatch:
     """Rests, padded on the left, each followed by its tree, padded on the right: place k of all rows is column R - 1 + k.
 
@@ -176,8 +188,8 @@ def lay_out(
         rests: what of each prompt comes after the first P tokens; not empty.
         tries: one for each rest.
         before: P, computed already and seen by all.
-        dtype: of the model's computation, and so of the mask.
         device: of the tensors.
+        added: dtype of a mask that is added to attention scores, as `eager` attention wants it; None: booleans.
     """
     longest, nodes = max(map(len, rests)), max(len(trie.tokens) for trie in tries)
     filled = [
@@ -193,7 +205,9 @@ def lay_out(
     seen[:, :, before : before + longest] = (places >= 0)[:, None]
     seen[:, :longest, before:].tril_()
     seen[:, longest:, before + longest :] = torch.stack([_widen(trie, nodes) for trie in tries])
-    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)
+    # what fills up the left sees itself: a token that sees nothing computes no number
+    seen[:, range(longest), range(before, before + longest)] = True
+    mask = seen if added is None else torch.zeros(seen.shape, dtype=added).masked_fill_(~seen, torch.finfo(added).min)
     return TrieBatch(torch.tensor(filled, device=device), mask[:, None].to(device), positions.to(device))
 
 

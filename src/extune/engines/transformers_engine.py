@@ -25,7 +25,7 @@ from extune.domain.prompt import Prompt
 from extune.engines.constraint import GrammarCompiler, Matcher
 from extune.engines.decoding import Answer, choose_tokens, score_tokens
 from extune.engines.engine import DecodingOptions
-from extune.engines.label_trie import Question, TrieRow, agree, join_rows, lay_out, plan_rows, read_scores, score_each
+from extune.engines.label_trie import Question, TrieRow, join_rows, lay_out, plan_rows, read_scores, score_each, trees_hold
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.plain_text import decode_completion
@@ -141,9 +141,11 @@ class TransformersEngine:
             EngineError: as in `complete`.
         """
         asked = list(zip(prompts, candidates, strict=True))
-        if self._reads_tries is None and asked:
-            self._reads_tries = _attends_everywhere(self._model) and agree(
-                self._score_tries(asked[:1])[0], score_each(self, asked[:1])[0], self._model.dtype
+        if not asked:
+            return []
+        if self._reads_tries is None:
+            self._reads_tries = _attends_everywhere(self._model) and trees_hold(
+                self._score_tries, self, asked[0], self._model.dtype
             )
         return self._score_tries(asked) if self._reads_tries else score_each(self, asked)
 
@@ -164,7 +166,8 @@ class TransformersEngine:
         """Scores of the candidates of the rows with the numbers in `batch`, in one forward pass."""
         tries = [rows[index].trie for index in batch]
         rests = [rows[index].prompt.ids[prefix_length:] for index in batch]
-        laid = lay_out(rests, tries, self._virtual_tokens + prefix_length, self._model.dtype, self.device)
+        added = self._model.dtype if self._model.config._attn_implementation == "eager" else None
+        laid = lay_out(rests, tries, self._virtual_tokens + prefix_length, self.device, added)
         logits = self._decoder(
             input_ids=laid.ids,
             attention_mask=laid.mask,
