@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -156,8 +157,9 @@ def join_rows(rows: Sequence[TrieRow], scores: Sequence[tuple[float, ...]], ques
 def score_each(scorer: AnswerScorer, asked: Sequence[Question]) -> list[tuple[float, ...]]:
     """What a tree gives, by a row of its own for every candidate."""
     rows = [(replace(prompt, grammar=None), answer) for prompt, candidates in asked for answer in candidates]
-    scored = iter(scorer.score_answers([prompt for prompt, _ in rows], [answer for _, answer in rows]))
-    return [tuple(math.fsum(next(scored) or ()) for _ in candidates) for _, candidates in asked]
+    scored = scorer.score_answers([prompt for prompt, _ in rows], [answer for _, answer in rows])
+    sums = iter([math.fsum(logprobs or ()) for logprobs in scored])  # without a grammar every answer has a score
+    return [tuple(next(sums) for _ in candidates) for _, candidates in asked]
 
 
 def trees_hold(score_tries: ScoreTries, scorer: AnswerScorer, question: Question, dtype: torch.dtype) -> bool:
@@ -199,7 +201,7 @@ def lay_out(
     lengths = torch.tensor([len(rest) for rest in rests])
     places = torch.arange(longest) - (longest - lengths)[:, None]
     # what fills up the tree goes on from the prompt: nothing sees it and nothing is read from it
-    depths = torch.tensor([[*trie.depths[1:], *[1] * (nodes - len(trie.tokens))] for trie in tries]).view(-1, nodes)
+    depths = torch.tensor([[*trie.depths[1:], *[1] * (nodes - len(trie.tokens))] for trie in tries]).view(len(tries), nodes)
     positions = torch.cat([places.clamp_min(0), lengths[:, None] - 1 + depths], dim=1) + before
     seen = torch.ones(len(rests), longest + nodes, before + longest + nodes, dtype=torch.bool)
     seen[:, :, before : before + longest] = (places >= 0)[:, None]
@@ -217,9 +219,8 @@ def read_scores(logits: torch.Tensor, tries: Sequence[LabelTrie]) -> list[tuple[
     scores = []
     for row, trie in enumerate(tries):
         at, ids = trie.edges.to(logits.device).unbind()
-        logprobs = logits[row, at, ids].float().cpu() - normalizers[row, trie.edges[0]]
-        parts = logprobs.double().split([len(path) for path in trie.paths])
-        scores.append(tuple(part.sum().item() for part in parts))
+        rest = iter((logits[row, at, ids].float().cpu() - normalizers[row, trie.edges[0]]).tolist())
+        scores.append(tuple(math.fsum(islice(rest, len(path))) for path in trie.paths))
     return scores
 
 
