@@ -67,6 +67,15 @@ def test_confidence_is_left_out_where_it_was_not_computed() -> None:
     assert row["entities"] == [{"start": 0, "end": 1, "type": "X", "text": "黄"}]
 
 
+def test_probabilities_of_labels_are_written_and_read(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    write(file, [(Prediction("a", Labels(("科技",)), "科技", probabilities={"科技": 0.75, "体育": 0.25}), "黄")])
+    assert read_predictions(file)["a"].probabilities == {"科技": 0.75, "体育": 0.25}
+    file.write_text(file.read_text(encoding="utf-8").replace("0.25", '"no"'), encoding="utf-8")
+    with pytest.raises(DataError, match="probabilities"):
+        read_predictions(file)
+
+
 @pytest.mark.parametrize(
     ("kind", "annotation", "cell"),
     [

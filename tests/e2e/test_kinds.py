@@ -78,6 +78,10 @@ def test_the_whole_journey(kind: str, recipe_file: Path, tmp_path: Path, extune:
     assert list(report["baselines"]) == baselines[kind]
     predictions = read_rows(folder / "predictions.jsonl")
     assert [row["id"] for row in predictions] == [f"test-{number}" for number in range(len(TEXTS))]
+    if kind == "classification":
+        for row, gold in zip(predictions, ANNOTATIONS[kind], strict=True):
+            assert list(row["probabilities"]) == gold["candidates"]
+            assert row["labels"] == [max(row["probabilities"], key=row["probabilities"].get)]
 
     assert extune("report", run.path).code == 0
     again = json.loads((folder / "report.json").read_text(encoding="utf-8"))

@@ -50,6 +50,7 @@ app.command("report")(run_verbs.report)
 app.command("compare")(compare_verb.compare)
 app.command("convert")(convert_verb.convert)
 app.command("merge")(variant_verbs.merge)
+app.command("export")(variant_verbs.export)
 app.command("import-base")(base_verbs.import_base)
 app.add_typer(recipe_verbs.recipes, name="recipe")
 

@@ -27,6 +27,9 @@ TopP = Annotated[float, typer.Option(help="Sample only from the likeliest tokens
 RepetitionPenalty = Annotated[float, typer.Option(help="Above 1 hurts verbatim copying.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Of one answer; by default the run's own budget.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; by default the fastest one here.")]
+Prior = Annotated[
+    str, typer.Option(help="Of a classification: contextual takes out what the base prefers whatever the text; none.")
+]
 Seed = Annotated[int, typer.Option(help="Of the sampling.")]
 EngineName = Annotated[str, typer.Option(help="What runs the model.")]
 Base = Annotated[
@@ -50,13 +53,14 @@ def predict(
     repetition_penalty: RepetitionPenalty = 1.0,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = 0,
+    prior: Prior = "none",
 ) -> None:
     """Extract from one text, from a file to a file, or, given neither, interactively."""
     if file is not None and out is None:
         raise RecipeError("--file without --out", expected="a file for the predictions", fix="--out predictions.jsonl")
     if file is not None:
         require_file(file)  # before the model is loaded
-    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed, prior)
     predictor = _open(run, base, engine, device, options)
     if text is not None:
         _predict_text(predictor, text)
@@ -82,6 +86,7 @@ def evaluate(
     repetition_penalty: RepetitionPenalty = 1.0,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = 0,
+    prior: Prior = "none",
 ) -> None:
     """Predict and score a labelled file; strict F1 with its 95 % interval, and a report."""
     if pred is not None and gold is not None and run is None:
@@ -101,7 +106,7 @@ def evaluate(
     quiet_libraries()
     from extune.stages.evaluate import evaluate as evaluate_run
 
-    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+    options = _decoding(temperature, top_p, repetition_penalty, max_new_tokens, seed, prior)
     with counting_progress("predicting") as progress:
         done = evaluate_run(run, split, engine=engine, base=base, device=device, options=options, progress=progress)
     _print_assessed(f"{run}, {done.split}, {done.engine}", done.scores, done.baselines, done.notes)
@@ -144,11 +149,11 @@ def _print_assessed(title: str, scores: Sequence[Score], baselines: Mapping[str,
 
 
 def _decoding(
-    temperature: float, top_p: float, repetition_penalty: float, max_new_tokens: int | None, seed: int
+    temperature: float, top_p: float, repetition_penalty: float, max_new_tokens: int | None, seed: int, prior: str
 ) -> DecodingOptions:
     from extune.engines.engine import DecodingOptions
 
-    return DecodingOptions(temperature, top_p, repetition_penalty, max_new_tokens, seed)
+    return DecodingOptions(temperature, top_p, repetition_penalty, max_new_tokens, seed, prior)
 
 
 def _open(run: Path, base: str | None, engine: str, device: str | None, options: DecodingOptions) -> Predictor:

@@ -24,6 +24,8 @@ from extune.reporting.views import build_view
 _STYLES = ("black on bright_cyan", "black on bright_yellow", "black on bright_green", "black on bright_magenta",
            "black on bright_red", "white on blue", "black on white", "white on dark_green")  # fmt: skip
 
+_SHOWN_LABELS = 3
+
 
 def use_utf8() -> None:
     """Write UTF-8 whatever the system's encoding is: Windows consoles and pipes default to others."""
@@ -80,6 +82,8 @@ def print_prediction(text: str, prediction: Prediction, types: Sequence[str]) ->
             )
     else:
         say("  " + describe_annotation(annotation))
+    for name, probability in sorted(prediction.probabilities.items(), key=lambda one: -one[1])[:_SHOWN_LABELS]:
+        note(f"  {probability:.3f} {name}")
     if not isinstance(annotation, Extraction) and not describe_annotation(annotation):
         say("  nothing")
     for problem in prediction.problems:

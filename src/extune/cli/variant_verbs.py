@@ -1,7 +1,8 @@
-"""Verbs that make another run out of a run: merge. They change how weights are stored, never what the contract asks."""
+"""Verbs that make something else out of a run: merge, export. They change how it is stored, never what the contract asks."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,3 +31,15 @@ def merge(
     )
     say(f"wrote {merged.run.path}")
     note(f"next: extune predict {merged.run.path}; {merged.run.path / 'model'} loads in plain transformers")
+
+
+def export(
+    run: RunPath,
+    to: Annotated[str, typer.Option(help="snippet: a program for transformers (and peft) that needs no extune.")] = "snippet",
+) -> None:
+    """Print what uses a run without extune."""
+    quiet_libraries()
+    from extune.stages.export import export as export_run
+
+    sys.stdout.write(export_run(run, to))  # a program is printed as it is
+    note("next: save it as FILE.py and run `python FILE.py TEXT`; it decodes freely, without grammar, windows and offsets")

@@ -29,11 +29,12 @@ _TABLE_MARKS = re.compile(r"[\t\r\n]")
 
 
 def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
-    """What `.jsonl` holds; `confidence` only where it was computed, `ungrounded` only with spans."""
+    """What `.jsonl` holds; `confidence` and `probabilities` only where they were computed, `ungrounded` only with spans."""
     return {
         "id": prediction.example_id,
         "text": text,
         **_annotation_to_json(prediction.annotation),
+        **({"probabilities": dict(prediction.probabilities)} if prediction.probabilities else {}),
         "problems": _problems_to_json(prediction),
         "completion": prediction.completion,
         "decoding": prediction.decoding,
@@ -174,6 +175,19 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
         row.get("completion", ""),
         problems,
         row.get("decoding", {}),
+        _parse_probabilities(row.get("probabilities", {}), source),
+    )
+
+
+def _parse_probabilities(value: object, source: Source) -> dict[str, float]:
+    """What stands under `probabilities`, or a RowError."""
+    if isinstance(value, dict) and all(type(one) in (int, float) and 0 <= one <= 1 for one in value.values()):
+        return {name: float(one) for name, one in value.items()}
+    raise RowError(
+        f'"probabilities" is no object of probabilities: {str(value)[:80]}',
+        source=source,
+        expected="label names with numbers from 0 to 1",
+        fix="correct it, or remove the key",
     )
 
 

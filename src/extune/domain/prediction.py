@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -18,12 +19,14 @@ class Completion:
         finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
         token_count: tokens produced, the stop token included.
         logprobs: natural log-probability of each produced token, or None where the engine did not compute them.
+        probabilities: of each label that could be chosen, by name, summing to 1; empty where labels were not weighed.
     """
 
     text: str
     finish: Literal["stop", "length"]
     token_count: int
     logprobs: tuple[float, ...] | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 class ProblemKind(StrEnum):
@@ -51,6 +54,7 @@ class Prediction:
 
     `completion` joins the windows' completions with a form feed where the text was windowed.
     `decoding` holds the decoding options that were used.
+    `probabilities` are those of the completion; like the confidence of spans they do not take part in equality.
     """
 
     example_id: str
@@ -58,3 +62,4 @@ class Prediction:
     completion: str
     problems: tuple[Problem, ...] = ()
     decoding: dict[str, Any] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict, compare=False)

@@ -21,6 +21,8 @@ class DecodingOptions:
         repetition_penalty: above 1 makes tokens that already occurred less likely; hurts verbatim copying.
         max_new_tokens: tokens an answer may have, stop token included; cannot exceed the contract's budget, which None takes.
         seed: of the sampling.
+        prior: none, or contextual: each label's probability is divided by what it gets for texts without content, which helps
+            an untrained base that prefers a label whatever the text.
     """
 
     temperature: float = 0.0
@@ -28,6 +30,7 @@ class DecodingOptions:
     repetition_penalty: float = 1.0
     max_new_tokens: int | None = None
     seed: int = 0
+    prior: str = "none"
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -38,6 +41,8 @@ class DecodingOptions:
             raise _out_of_range("repetition-penalty", self.repetition_penalty, "above 0; 1.0 changes nothing", "1.0")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise _out_of_range("max-new-tokens", self.max_new_tokens, "1 or more", "256")
+        if self.prior not in ("none", "contextual"):
+            raise _out_of_range("prior", self.prior, "none or contextual", "none")
 
     def to_json(self) -> dict[str, Any]:
         """All options, as written into predictions."""
@@ -71,5 +76,15 @@ class AnswerScorer(Protocol):
         """Log-probability of each token of one given answer per prompt; None where the prompt's grammar forbids the answer."""
 
 
-def _out_of_range(name: str, value: float, expected: str, good: str) -> RecipeError:
+@runtime_checkable
+class CandidateScorer(Protocol):
+    """An engine that can weigh all answers to a prompt at the price of about one."""
+
+    def score_candidates(
+        self, prompts: Sequence[Prompt], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[float, ...]]:
+        """Log-probability of each candidate answer of each prompt under the model itself; grammars are not looked at."""
+
+
+def _out_of_range(name: str, value: float | str, expected: str, good: str) -> RecipeError:
     return RecipeError(f"{name} is {value}", where=f"--{name}", expected=expected, fix=f"--{name} {good}")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
+from typing import TypeVar
 
 import torch
 from peft import PeftModel
@@ -24,6 +25,7 @@ from extune.domain.prompt import Prompt
 from extune.engines.constraint import GrammarCompiler, Matcher
 from extune.engines.decoding import Answer, choose_tokens, score_tokens
 from extune.engines.engine import DecodingOptions
+from extune.engines.label_trie import Question, TrieRow, join_rows, lay_out, plan_rows, read_scores, score_each, trees_hold
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.plain_text import decode_completion
@@ -33,6 +35,8 @@ _LOG = logging.getLogger(__name__)
 _SHORTEST_PREFIX = 8
 # Copying the cache to get rid of finished answers pays once this share of the batch is finished.
 _FINISHED_SHARE = 0.25
+
+_Scores = TypeVar("_Scores")
 
 
 class TransformersEngine:
@@ -68,6 +72,7 @@ class TransformersEngine:
         self._max_answer_tokens = max_answer_tokens
         self._batch_tokens = batch_tokens
         self._compiler: GrammarCompiler | None = None
+        self._reads_tries: bool | None = None  # found out with the first candidates
 
     @property
     def model(self) -> PreTrainedModel | PeftModel:
@@ -114,21 +119,78 @@ class TransformersEngine:
         Raises:
             EngineError: as in `complete`.
         """
-        scores: dict[int, tuple[float, ...] | None] = {}
         lengths = [len(prompt.ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
         with _evaluation(self._model), torch.no_grad():
             prefix_length = self._shared_prefix_length(prompts)
             prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
-            waiting = sorted(range(len(prompts)), key=lambda index: lengths[index], reverse=True)
-            while waiting:
-                batch = waiting[: 1 if self._one_at_a_time else max(1, self._batch_tokens // lengths[waiting[0]])]
-                try:
-                    scores |= self._score(batch, prompts, answers, prefix, prefix_length)
-                except torch.OutOfMemoryError:
-                    self._shrink(len(batch), lengths[batch[0]])
-                    continue
-                waiting = waiting[len(batch) :]
-        return [scores[index] for index in range(len(prompts))]
+            return self._in_batches(lengths, lambda batch: self._score(batch, prompts, answers, prefix, prefix_length))
+
+    def score_candidates(
+        self, prompts: Sequence[Prompt], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[float, ...]]:
+        """How probable each of several answers to each prompt is, from one pass over the prompt.
+
+        Args:
+            prompts: their grammars are not looked at.
+            candidates: of each prompt, the ids of its possible answers, stop id included.
+
+        Returns:
+            Of each prompt the natural log-probability of every candidate, in their order, under the model itself.
+
+        Raises:
+            EngineError: as in `complete`.
+        """
+        asked = list(zip(prompts, candidates, strict=True))
+        if not asked:
+            return []
+        if self._reads_tries is None:
+            self._reads_tries = _attends_everywhere(self._model) and trees_hold(
+                self._score_tries, self, asked[0], self._model.dtype
+            )
+        return self._score_tries(asked) if self._reads_tries else score_each(self, asked)
+
+    def _score_tries(self, asked: Sequence[Question]) -> list[tuple[float, ...]]:
+        """`score_candidates` with a row for every prompt, or several where its candidates are many."""
+        rows = plan_rows(asked)
+        prompts = [row.prompt for row in rows]
+        lengths = [row.cost(self._model.config.vocab_size) for row in rows]
+        with _evaluation(self._model), torch.no_grad():
+            prefix_length = self._shared_prefix_length(prompts)
+            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
+            scores = self._in_batches(lengths, lambda batch: self._score_batch(batch, rows, prefix, prefix_length))
+        return join_rows(rows, scores, len(asked))
+
+    def _score_batch(
+        self, batch: Sequence[int], rows: Sequence[TrieRow], prefix: DynamicCache | None, prefix_length: int
+    ) -> dict[int, tuple[float, ...]]:
+        """Scores of the candidates of the rows with the numbers in `batch`, in one forward pass."""
+        tries = [rows[index].trie for index in batch]
+        rests = [rows[index].prompt.ids[prefix_length:] for index in batch]
+        added = self._model.dtype if self._model.config._attn_implementation == "eager" else None
+        laid = lay_out(rests, tries, self._virtual_tokens + prefix_length, self.device, added)
+        logits = self._decoder(
+            input_ids=laid.ids,
+            attention_mask=laid.mask,
+            position_ids=laid.positions,
+            past_key_values=self._copy(prefix, len(batch)),
+            use_cache=True,
+            logits_to_keep=1 + max(len(trie.tokens) for trie in tries),
+        ).logits
+        return dict(zip(batch, read_scores(logits, tries), strict=True))
+
+    def _in_batches(self, lengths: Sequence[int], score: Callable[[Sequence[int]], dict[int, _Scores]]) -> list[_Scores]:
+        """Results in order; the longest come first, as many at once as the budget and the device's memory hold."""
+        scores: dict[int, _Scores] = {}
+        waiting = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
+        while waiting:
+            batch = waiting[: 1 if self._one_at_a_time else max(1, self._batch_tokens // lengths[waiting[0]])]
+            try:
+                scores |= score(batch)
+            except torch.OutOfMemoryError:
+                self._shrink(len(batch), lengths[batch[0]])
+                continue
+            waiting = waiting[len(batch) :]
+        return [scores[index] for index in range(len(lengths))]
 
     def _score(
         self,

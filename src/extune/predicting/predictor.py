@@ -17,6 +17,7 @@ from extune.domain.prediction import Completion, Prediction, Problem, ProblemKin
 from extune.domain.prompt import Prompt
 from extune.domain.task import Task
 from extune.engines.engine import DecodingOptions, Engine
+from extune.predicting.label_choice import choose_labels
 from extune.prompts.reading import empty_annotation, read_completion
 from extune.tokens.encode import Encoder
 
@@ -58,16 +59,24 @@ class Predictor:
 
         Raises:
             DataError: a text does not fit and the contract says that this is an error.
+            RecipeError: `options.prior` corrects what is not computed here.
         """
         stream = iter(examples)
         while batch := list(islice(stream, chunk)):
             prompts = [self.encoder.encode_prompts(example) for example in batch]
-            completions = self.engine.complete([prompt for group in prompts for prompt in group], self.options)
+            completions = self._complete([(one, prompt) for one, group in zip(batch, prompts, strict=True) for prompt in group])
             if len(completions) != sum(map(len, prompts)):
                 raise RuntimeError(f"engine {self.engine.name} returned {len(completions)} completions, not one per prompt")
             rest = iter(completions)
             for example, group in zip(batch, prompts, strict=True):
                 yield self._read(example, group, list(islice(rest, len(group))))
+
+    def _complete(self, asked: Sequence[tuple[Example, Prompt]]) -> list[Completion]:
+        """One completion for each prompt: the likeliest label where labels can be weighed, else what the engine writes."""
+        chooser = choose_labels(self.encoder, self.engine, self.options)
+        if chooser is not None:
+            return chooser.choose(asked)
+        return self.engine.complete([prompt for _, prompt in asked], self.options)
 
     def _read(self, example: Example, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Prediction:
         if not prompts:
@@ -78,7 +87,8 @@ class Predictor:
         results = [self._read_one(task, prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
         annotation, problems = results[0] if len(results) == 1 else _merge(example, prompts, results)
         raw = _WINDOW_SEPARATOR.join(completion.text for completion in completions)
-        return Prediction(example.id, annotation, raw, problems, self.options.to_json())
+        probabilities = completions[0].probabilities  # classifications have no windows
+        return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities)
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
         """What one completion says; where it was cut off, what could be read of it is kept."""

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
+import yaml
 from transformers import PreTrainedTokenizerBase
 
 from extune.data.splits import find_split, read_split
 from extune.domain.example import Example
 from extune.errors import ModelError, RecipeError, RunError
-from extune.files import atomic_folder, write_json
+from extune.files import atomic_folder, write_json, write_text
 from extune.models.base_model import choose_device
 from extune.models.checkpoint import (
     hash_weights,
@@ -36,6 +37,8 @@ from extune.models.merge import (
     require_mergeable,
 )
 from extune.predicting.open import build_encoder, build_predictor
+from extune.predicting.snippet import write_snippet
+from extune.recipe.hub_name import parse_hub_model
 from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import installed_version, now
 from extune.runs.run_dir import RunDir
@@ -102,6 +105,7 @@ def merge(
             shutil.copyfile(source.recipe_file, folder / source.recipe_file.name)
         origin = {"merged_from": contract.weights_hash, "finished": now(), "dtype": kind}
         write_json(folder / "manifest.json", origin | {"check": asdict(agreement), "examples": len(examples), "made": made})
+        _write_card(folder, merged, tokenizer)
         write_contract(folder, merged)
     return MergedRun(place, kind, agreement, len(examples), made)
 
@@ -166,6 +170,26 @@ def _choose_kind(dtype: str | None, contract: Contract) -> str:
             f"unknown dtype {kind!r}", where="--dtype", expected="one of " + ", ".join(MOST_DIFFERENCE), fix="--dtype float32"
         )
     return kind
+
+
+def _write_card(folder: Path, contract: Contract, tokenizer: PreTrainedTokenizerBase) -> None:
+    """What the weights are and how plain transformers asks them, beside them: `model/README.md`."""
+    base = parse_hub_model(contract.base)
+    about = {"library_name": "transformers", "tags": ["extune", contract.task.kind]}
+    about |= {"base_model": base.repository} if base is not None else {}
+    try:
+        use = "```python\n" + write_snippet(tokenizer, contract, "..") + "```\n"
+    except RunError as error:
+        use = f"With extune only: the run {error.what}.\n"
+    names = ", ".join(contract.task.names)
+    write_text(
+        folder / "model" / "README.md",
+        f"---\n{yaml.safe_dump(about, allow_unicode=True)}---\n\n# {contract.name}\n\n"
+        f"`{contract.base}` with a trained adapter in its weights ({contract.dtype}), by extune {contract.extune_version}."
+        f"\n\n* task: {contract.task.kind}" + (f" of {names}" if names else "") + "\n"
+        f"* answers: format `{contract.format}`, at most {contract.max_answer_tokens} tokens; prompts at most "
+        f"{contract.max_input_tokens}\n* scores: in the reports of the run; the licence is that of the base\n\n{use}",
+    )
 
 
 def _require_free(place: Path) -> None:

@@ -1,0 +1,118 @@
+"""A run's model without extune: the few lines of Python that ask it as extune would.
+
+In: a contract, its tokenizer and where weights lie. Out: a program that needs transformers, and peft where there is an adapter.
+It decodes greedily and freely: grammar, windows, weighed labels and offsets are extune's. It reads no weights.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from extune.domain.task import ClassificationTask
+from extune.errors import RunError
+from extune.models.base_model import resolve_base
+from extune.prompts.formats import build_format
+from extune.prompts.messages import render_messages
+from extune.prompts.templates import CONTENTS_APART
+from extune.recipe.hub_name import parse_hub_model
+from extune.runs.contract import Contract
+from extune.tokens.encode import render_template
+
+
+def write_snippet(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: str) -> str:
+    """A program that prints what the model answers to the text on its command line.
+
+    Args:
+        tokenizer: of the run.
+        contract: whose weights are an adapter or a whole model.
+        run: the folder that holds `adapter/` and `tokenizer/`, or `model/`, as the program is to name it.
+
+    Raises:
+        RunError: the run has no single prompt that only lacks its text, or no weights of its own.
+    """
+    mark, prompt = _render_prompt(tokenizer, contract, run)
+    adapter = contract.weights == "adapter"
+    return "\n".join(
+        [
+            "import sys",
+            *(_load_adapter(contract, run) if adapter else _load_model(contract, run)),
+            f"prompt = {prompt!r}.replace({mark!r}, sys.argv[1])",
+            'ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids',
+            "output = model.generate(",
+            f"    input_ids=ids, attention_mask=ids.new_ones(ids.shape), max_new_tokens={contract.max_answer_tokens},",
+            f"    do_sample=False, repetition_penalty=1.0, eos_token_id={list(contract.stop_token_ids)}, "
+            f"pad_token_id={contract.stop_token_ids[0]},",
+            ")",
+            "print(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False))",
+            "",
+        ]
+    )
+
+
+def _load_model(contract: Contract, run: str) -> list[str]:
+    folder = _join(run, "model")
+    return [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"tokenizer = AutoTokenizer.from_pretrained({folder!r})",
+        f"model = AutoModelForCausalLM.from_pretrained({folder!r}, dtype={contract.dtype!r})",
+    ]
+
+
+def _load_adapter(contract: Contract, run: str) -> list[str]:
+    origin = parse_hub_model(contract.base)
+    if origin is not None and origin.hub == "hf":
+        base = f"{origin.repository!r}, revision={contract.base_revision!r}"
+    else:
+        base = repr(str(resolve_base(contract.base, contract.base_revision, contract.base_endpoint)))
+    imported, quantized, comment = "", "", []
+    if contract.quantization is not None:
+        imported = ", BitsAndBytesConfig"
+        quantized = ", quantization_config=quantization"
+        comment = [
+            f'quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="{contract.quantization.type}", '
+            f"bnb_4bit_use_double_quant={contract.quantization.double}, bnb_4bit_compute_dtype={contract.dtype!r})"
+        ]
+    return [
+        "from peft import PeftModel",
+        f"from transformers import AutoModelForCausalLM, AutoTokenizer{imported}",
+        f"tokenizer = AutoTokenizer.from_pretrained({_join(run, 'tokenizer')!r})",
+        *comment,
+        f"base = AutoModelForCausalLM.from_pretrained({base}, dtype={contract.dtype!r}{quantized})",
+        f"model = PeftModel.from_pretrained(base, {_join(run, 'adapter')!r}).eval()",
+    ]
+
+
+def _render_prompt(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: str) -> tuple[str, str]:
+    """A mark, and the prompt in which it stands for the text."""
+    reason = None
+    if contract.weights == "base":
+        reason = "has no trained weights"
+    elif isinstance(contract.task, ClassificationTask) and not contract.task.label_names:
+        reason = "asks about labels that every row names for itself: its prompts differ in more than the text"
+    elif contract.chat_template.startswith(CONTENTS_APART):
+        reason = "has a base that learned to read contents apart from its template, which takes more than a string"
+    if reason is not None:
+        raise RunError(
+            reason,
+            where=run,
+            expected="a run whose prompts are one string around the text",
+            fix=f"use it with extune: extune predict {run}",
+        )
+    marks = ("<" * number + "TEXT" + ">" * number for number in count(1))
+    without = _render(tokenizer, contract, "")
+    mark = next(one for one in marks if one not in without)
+    return mark, _render(tokenizer, contract, mark)
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, contract: Contract, text: str) -> str:
+    messages = render_messages(
+        contract.task, build_format(contract.format), text, language=contract.language, template=contract.template
+    )
+    return render_template(tokenizer, contract.chat_template, messages)
+
+
+def _join(run: str, folder: str) -> str:
+    return (Path(run) / folder).as_posix()
