@@ -28,7 +28,7 @@ from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, ResumeCallback, Speed
-from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, step_of
+from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, require_processes, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
 from extune.training.optimizer import build_loraplus_optimizer
@@ -253,6 +253,8 @@ def train_model(
     collator = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
     checkpoint = last_checkpoint(folder) if resume else None
+    if checkpoint:
+        require_processes(checkpoint, args.world_size)
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
     bar = ProgressCallback(console) if console and trainer.is_world_process_zero() else None
     resuming = ResumeCallback(checkpoint) if checkpoint else None
