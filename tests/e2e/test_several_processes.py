@@ -46,7 +46,8 @@ def test_a_process_that_fails_ends_the_others_with_its_error(
     strategy: str, recipe_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["training.learning_rate=1e30", "training.lr_scheduler_type=constant", "training.warmup_ratio=0"]
-    assert main(["train", str(recipe_file), *words, f"parallel.strategy={strategy}", "--out", str(tmp_path / "run"), "--nproc", "2"]) == 1
+    words += [f"parallel.strategy={strategy}", "--out", str(tmp_path / "run"), "--nproc", "2"]
+    assert main(["train", str(recipe_file), *words]) == 1
     said = capfd.readouterr().err
     assert said.count("TrainingError: training.learning_rate: the loss became") == 1
     assert "Traceback" not in said
@@ -68,9 +69,7 @@ def test_two_machines_make_one_run(recipe_file: Path, tmp_path: Path) -> None:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
     run = tmp_path / "run"
     words = ["train", str(recipe_file), "--out", str(run), "--nnodes", "2", "--rdzv", place]
-    machines = [
-        subprocess.Popen([sys.executable, "-m", "extune", *words], stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    machines = [subprocess.Popen([sys.executable, "-m", "extune", *words], stderr=subprocess.PIPE, text=True) for _ in range(2)]
     heard = [machine.communicate()[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], heard
     assert RunDir(run).is_finished

@@ -28,8 +28,8 @@ from extune.recipe.sections import ParallelSection, SelectionSection, TrainingSe
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
-from extune.training.processes import any_process, gather_shares, share_of, this_process
 from extune.training.preparation import plan_batches
+from extune.training.processes import any_process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup, build_arguments
 from extune.training.trainer import train_model
 from extune.training.zero import require_strategy

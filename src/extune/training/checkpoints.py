@@ -44,11 +44,12 @@ def require_processes(checkpoint: Path, count: int) -> None:
     """Raise a TrainingError where another number of processes wrote the checkpoint: they would train other batches."""
     wrote = max(len(list(checkpoint.glob("rng_state_*.pth"))), 1)
     if wrote != count:
+        several = f"--nproc {wrote}, or --nproc and --nnodes with this product"
         raise TrainingError(
-            f"was written by {wrote} of the processes that train together, and here are {count}",
+            f"was written with {wrote} processes, and here {count} train",
             where=str(checkpoint),
             expected="as many as the training was begun with",
-            fix=f"add --nproc {wrote} (or --nproc and --nnodes with that product)" if wrote > 1 else "leave out --nproc and --nnodes",
+            fix=several if wrote > 1 else "leave out --nproc and --nnodes",
         )
 
 

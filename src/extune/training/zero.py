@@ -31,7 +31,9 @@ def require_strategy(section: ParallelSection) -> None:
     if section.strategy == "ddp":
         return
     if this_process().count == 1:
-        _LOG.warning("parallel.strategy: %s divides the work of several processes (--nproc); this one does all", section.strategy)
+        _LOG.warning(
+            "parallel.strategy: %s divides the work of several processes (--nproc); this one does all", section.strategy
+        )
     elif find_spec("deepspeed") is None:
         raise RecipeError(
             "deepspeed is not installed",
