@@ -85,6 +85,8 @@ def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, reci
             None,
             "take no keys and values from outside",
         ),
+        (MINIMAL + "parallel: {strategy: zero4}\n", 2, "'zero2'"),
+        (MINIMAL + "parallel: {strategy: zero1}\ntraining: {optim: adafactor}\n", None, "it needs whole matrices"),
         ("a: &x {b: 1}\ntask: *x\n", 2, "aliases"),
     ],
 )

@@ -116,6 +116,12 @@ def test_a_recipe_has_the_settings_of_the_project_it_stands_for(name: str, wante
     assert settings(name) == wanted
 
 
+def test_medical_dialogue_divides_gradients_among_gpus() -> None:
+    assert {name: load_recipe(name).parallel.strategy for name in RECIPES} == {
+        name: "zero2" if name == "medical-dialogue" else "ddp" for name in RECIPES
+    }
+
+
 def test_tcm_ner_ptuning_is_tcm_ner_with_a_prefix() -> None:
     prefix, lora = load_recipe("tcm-ner-ptuning"), load_recipe("tcm-ner")
     assert (prefix.task, prefix.data) == (lora.task, lora.data)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,22 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from extune.recipe.sections import SelectionSection, TrainingSection
+from extune.errors import RecipeError, TrainingError
+from extune.recipe.sections import ParallelSection, SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
+from extune.training.batches import BatchCollator
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.preparation import plan_batches
 from extune.training.processes import any_process, gather_shares, share_of, this_process
-from extune.training.setup import TrainingSetup
+from extune.training.setup import TrainingSetup, build_arguments
 from extune.training.trainer import train_model
+from extune.training.zero import require_strategy
 
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+no_deepspeed = find_spec("deepspeed") is None or not (shutil.which("g++") and shutil.which("ninja"))
+needs_deepspeed = pytest.mark.skipif(no_deepspeed, reason="on CPUs DeepSpeed compiles with g++ and ninja")
+STRATEGIES = ["ddp", *(pytest.param(name, marks=[needs_deepspeed, pytest.mark.slow]) for name in ("zero1", "zero2"))]
+PACK_TOKENS = 28  # some processes make more packs of a batch than others
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=70), st.integers(1, 4), st.integers(1, 5), st.integers(0, 3))
@@ -75,7 +85,9 @@ def rows() -> list[EncodedRow]:
     return made
 
 
-def train(folder: Path, batch: int, resume: bool = False, stop: Callable[[], None] | None = None) -> dict[str, Any]:
+def train(
+    folder: Path, batch: int, strategy: str = "ddp", resume: bool = False, stop: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """What a training with 4 examples a batch came to; the dev score is made of shares."""
     one, calls = model(), iter(range(1, 10**9))
     training = TrainingSection(
@@ -94,7 +106,8 @@ def train(folder: Path, batch: int, resume: bool = False, stop: Callable[[], Non
         assert gathered == [10 * item for item in items]
         return {"loss": float(sum(p.float().square().sum() for p in one.parameters() if p.requires_grad))}
 
-    setup = TrainingSetup(training, SelectionSection(metric="loss", eval_steps=2), max_pack_tokens=40)
+    selection, parallel = SelectionSection(metric="loss", eval_steps=2), ParallelSection(strategy=strategy)
+    setup = TrainingSetup(training, selection, max_pack_tokens=PACK_TOKENS, parallel=parallel)
     result = train_model(one, rows(), setup, folder, score_dev=score, resume=resume)
     weights = torch.cat([p.detach().flatten() for p in one.parameters() if p.requires_grad])
     return {"weights": weights, "steps": result.steps, "best_step": result.best_step, "packed": result.packed}
@@ -131,9 +144,14 @@ def losses(folder: Path) -> list[tuple[float, ...]]:
 
 
 @needs_fork
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_processes_train_as_one(strategy: str, tmp_path: Path) -> None:
     alone = train(tmp_path / "one", batch=4)
-    assert in_two_processes(lambda rank: torch.save(train(tmp_path / "two", batch=2), tmp_path / f"{rank}.pt")) == [0, 0]
+
+    def work(rank: int) -> None:
+        torch.save(train(tmp_path / "two", batch=2, strategy=strategy), tmp_path / f"{rank}.pt")
+
+    assert in_two_processes(work) == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert torch.equal(first["weights"], second["weights"])
     assert torch.allclose(first["weights"], alone["weights"], atol=1e-5)
@@ -146,22 +164,62 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         assert two == pytest.approx(one, rel=1e-4)
 
 
+def test_processes_of_these_tests_have_unequal_numbers_of_packs() -> None:
+    made, collator = rows(), BatchCollator(packing=True, max_tokens=PACK_TOKENS)
+    order = LengthGroupedOrder([len(row.ids) for row in made], 4, TrainingSection().seed)
+    shares = [[[made[at] for at in share] for share in BatchesOfProcess(order, rank, 2)] for rank in range(2)]
+    counts = {tuple(len(collator.packs(share)) for share in batch if share) for batch in zip(*shares, strict=True)}
+    assert {(1, 2), (2, 1)} & counts
+
+
 @needs_fork
-def test_processes_stop_after_the_same_step_and_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_processes_stop_after_the_same_step_and_resume(strategy: str, tmp_path: Path) -> None:
     def interrupted(rank: int) -> None:
         def stop() -> None:
             if rank == 1:  # only one of them hears it
                 signal.raise_signal(signal.SIGTERM)
 
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "cut", batch=2, stop=stop)
+            train(tmp_path / "cut", batch=2, strategy=strategy, stop=stop)
 
     def whole_and_resumed(_: int) -> None:
-        whole = train(tmp_path / "whole", batch=2)
-        resumed = train(tmp_path / "cut", batch=2, resume=True)
+        whole = train(tmp_path / "whole", batch=2, strategy=strategy)
+        resumed = train(tmp_path / "cut", batch=2, strategy=strategy, resume=True)
         assert torch.equal(whole["weights"], resumed["weights"])
         assert whole["steps"] == resumed["steps"]
 
     assert in_two_processes(interrupted) == [0, 0]
     assert "checkpoint-3" in {path.name for path in (tmp_path / "cut" / "checkpoints").iterdir()}
+    with pytest.raises(TrainingError, match="--nproc 2"):
+        train(tmp_path / "cut", batch=4, resume=True)
     assert in_two_processes(whole_and_resumed) == [0, 0]
+
+
+def test_one_process_divides_nothing_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    zero2, ddp = (ParallelSection(strategy=strategy) for strategy in ("zero2", "ddp"))
+    require_strategy(ddp)
+    assert not caplog.records
+    require_strategy(zero2)
+    assert "parallel.strategy: zero2" in caplog.text
+    arguments = build_arguments(TrainingSetup(TrainingSection(), SelectionSection(), parallel=zero2), tmp_path, 5, scored=False)
+    assert arguments.deepspeed is None
+
+
+def test_several_processes_without_deepspeed_are_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    require_strategy(ParallelSection(strategy="ddp"))
+    with pytest.raises(RecipeError, match=r'pip install "extune\[deepspeed\]"'):
+        require_strategy(ParallelSection(strategy="zero2"))
+
+
+def test_zero_needs_every_trained_weight_in_every_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = model()
+    one.register_parameter("unused", torch.nn.Parameter(torch.ones(3)))
+    setup = TrainingSetup(TrainingSection(), SelectionSection(), max_pack_tokens=90, parallel=ParallelSection(strategy="zero1"))
+    arguments = build_arguments(setup, tmp_path, 13, scored=False)
+    plan_batches(one, rows(), setup, arguments)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match=r"parallel\.strategy=ddp"):
+        plan_batches(one, rows(), setup, arguments)

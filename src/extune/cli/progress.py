@@ -19,8 +19,10 @@ def quiet_libraries() -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    for library in ("torch", "transformers", "peft", "accelerate"):
+    for library in ("bitsandbytes", "accelerate"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)  # it sets its own level later
+    for library in ("torch", "transformers", "peft", "accelerate", "deepspeed"):
         warnings.filterwarnings("ignore", module=rf"{library}(\..*)?")
 
 

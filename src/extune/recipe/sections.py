@@ -16,6 +16,7 @@ from extune.recipe.section import Section
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
+StrategyName = Literal["ddp", "zero1", "zero2"]
 TrackerName = Literal["tensorboard", "wandb", "swanlab", "mlflow"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
 METRICS: Mapping[str, tuple[MetricName, ...]] = {
@@ -173,6 +174,15 @@ class TrainingSection(Section):
         return seeds
 
 
+class ParallelSection(Section):
+    """How the processes of one training (`extune train RECIPE --nproc 2`) divide it; one process does all of it."""
+
+    strategy: StrategyName = Field(
+        "ddp",
+        description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too",
+    )
+
+
 class SelectionSection(Section):
     """When the dev set is predicted and scored, and which checkpoint is kept."""
 
@@ -214,6 +224,7 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     adapter: AnyAdapter = LoraAdapter()
     training: TrainingSection = TrainingSection()
+    parallel: ParallelSection = ParallelSection()
     selection: SelectionSection = SelectionSection()
     engine: EndpointSection | None = None
     tracking: TrackingSection = TrackingSection()
@@ -263,6 +274,15 @@ class Recipe(Section):
             raise ValueError(
                 "base.dtype: float32 cannot be used with adapter.method: qlora, which holds the base in 4 bits;"
                 " lora keeps it in float32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _strategy_divides_what_is_trained(self) -> Recipe:
+        if self.parallel.strategy != "ddp" and self.training.optim == "adafactor":
+            raise ValueError(
+                f"training.optim: adafactor cannot be used with parallel.strategy: {self.parallel.strategy}: it needs whole"
+                " matrices, and a process has pieces of them"
             )
         return self
 

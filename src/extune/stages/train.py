@@ -41,6 +41,7 @@ from extune.training.processes import gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
 from extune.training.trainer import ScoreDev, train_model
+from extune.training.zero import require_strategy
 
 _RUNS = Path("runs")
 
@@ -139,6 +140,7 @@ def _train_once(
     if run.is_finished:
         return
     require_trackers(recipe.tracking)
+    require_strategy(recipe.parallel)
     started, process = now(), this_process()
     splits = {name: split for name in ("train", "dev") if (split := _read(recipe, name, given[name])) is not None}
     device = choose_device(None)
@@ -164,6 +166,7 @@ def _train_once(
         loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
         compiled=recipe.base.compile,
         tracking=_name_for_trackers(recipe.tracking, run),
+        parallel=recipe.parallel,
     )
     if process.is_first:
         write_text(run.recipe_file, dump_recipe(recipe))

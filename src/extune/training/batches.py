@@ -37,6 +37,12 @@ class BatchCollator:
         computed = rows if rows or self.spare is None else [self.spare]
         return {"packs": self.packs(computed), "labels": targets_N, "shift_labels": targets_N, "rows": len(rows)}
 
+    def spare_pack(self) -> dict[str, Any]:
+        """The spare row as inputs of `target_losses`, for a process that has fewer packs than others."""
+        if self.spare is None:
+            raise ValueError("only several processes have a spare row")
+        return self.packs([self.spare])[0]
+
     def packs(self, rows: Sequence[EncodedRow]) -> list[dict[str, Any]]:
         """The rows as inputs of `target_losses`, in order."""
         if self.packing:

@@ -15,6 +15,11 @@ from extune.errors import TrainingError
 
 _LOG = logging.getLogger(__name__)
 _STATE = "trainer_state.json"
+_NEEDED = {
+    "weights": ("*.safetensors",),
+    "optimizer": ("optimizer.pt", "global_step*/*.pt"),  # the latter are DeepSpeed's, a part for each process
+    "random states": ("rng_state*.pth",),
+}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_WORDS = ("PytorchStreamWriter", *(f"(os error {number})" for number in sorted(_FULL)))
 """How torch and safetensors say that a file could not be written to its end."""
@@ -35,6 +40,19 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
+def require_processes(checkpoint: Path, count: int) -> None:
+    """Raise a TrainingError where another number of processes wrote the checkpoint: they would train other batches."""
+    wrote = max(len(list(checkpoint.glob("rng_state_*.pth"))), 1)
+    if wrote != count:
+        several = f"--nproc {wrote}, or --nproc and --nnodes with this product"
+        raise TrainingError(
+            f"was written with {wrote} processes, and here {count} train",
+            where=str(checkpoint),
+            expected="as many as the training was begun with",
+            fix=several if wrote > 1 else "leave out --nproc and --nnodes",
+        )
+
+
 def find_damage(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, None for a whole one: every file that resuming needs is there and can be read.
 
@@ -46,8 +64,8 @@ def find_damage(checkpoint: Path) -> str | None:
         whole = False
     if not whole:
         return f"it was not written to its end ({_STATE})"
-    for kind, pattern in (("weights", "*.safetensors"), ("optimizer", "optimizer.pt"), ("random states", "rng_state*.pth")):
-        files = sorted(checkpoint.glob(pattern))
+    for kind, patterns in _NEEDED.items():
+        files = sorted(file for pattern in patterns for file in checkpoint.glob(pattern))
         if not files:
             return f"the {kind} are missing" if kind != "optimizer" else "the optimizer is missing"
         for file in files:

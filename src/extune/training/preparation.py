@@ -54,6 +54,13 @@ def plan_batches(
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator):
         all_used = require_first_step(model, longest, collator, losses)
+    if setup.zero_stage and not all_used:
+        raise TrainingError(
+            "some trained weights take no part in the loss of the first batch, such as experts that no token was sent to",
+            where=f"parallel.strategy: {setup.parallel.strategy}",
+            expected="the same gradients in all processes, which ZeRO sums in the order in which they come",
+            fix="parallel.strategy=ddp, which looks for what is missing, or other adapter.target_modules",
+        )
     args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
     return collator
 

@@ -79,8 +79,13 @@ def gather_shares(share: Sequence[T], total: int) -> list[T]:
 
 def any_process(value: bool, device: torch.device) -> bool:
     """Whether the value is true in any process; all of them must ask."""
+    return bool(largest(int(value), device))
+
+
+def largest(value: int, device: torch.device) -> int:
+    """The largest of the values of all processes; all of them must ask."""
     if this_process().count == 1:
         return value
-    flag = torch.tensor(int(value), device=device)
-    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-    return bool(flag)
+    most = torch.tensor(value, device=device)
+    torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
+    return int(most)

@@ -10,8 +10,9 @@ import torch
 from transformers import TrainingArguments
 
 from extune.models.quantize import require_bitsandbytes
-from extune.recipe.sections import SelectionSection, TrackingSection, TrainingSection
+from extune.recipe.sections import ParallelSection, SelectionSection, TrackingSection, TrainingSection
 from extune.training.processes import this_process
+from extune.training.zero import deepspeed_config, form_group_of_cpus, zero_stage
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class TrainingSetup:
         loraplus_lr_ratio: learning rate of LoRA's B over that of A; None: one rate for all.
         compiled: train through compiled layers where that is possible.
         tracking: whom to tell besides `log.jsonl`.
+        parallel: what several processes divide.
     """
 
     training: TrainingSection
@@ -33,6 +35,12 @@ class TrainingSetup:
     loraplus_lr_ratio: float | None = None
     compiled: bool = False
     tracking: TrackingSection = field(default_factory=TrackingSection)
+    parallel: ParallelSection = field(default_factory=ParallelSection)
+
+    @property
+    def zero_stage(self) -> int:
+        """What the processes of this training divide; 0: nothing but the rows."""
+        return zero_stage(self.parallel)
 
     @property
     def metric(self) -> str:
@@ -58,6 +66,10 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
     training, selection = setup.training, setup.selection
     if training.optim.endswith("8bit"):
         require_bitsandbytes(f"training.optim: {training.optim}")
+    on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    stage = setup.zero_stage
+    if stage and on_cpu:
+        form_group_of_cpus()
     together = training.per_device_train_batch_size * this_process().count
     steps_per_epoch = math.ceil(math.ceil(rows / together) / training.gradient_accumulation_steps)
     every = selection.eval_steps or steps_per_epoch
@@ -76,7 +88,9 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
         gradient_checkpointing=training.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=training.seed,
-        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),  # bf16 on a CPU must be asked for
+        use_cpu=on_cpu and not stage,  # bf16 on a CPU must be asked for; DeepSpeed is not used where this is said
+        accelerator_config={"use_configured_state": bool(stage and on_cpu)},
+        deepspeed=deepspeed_config(stage, autocast=setup.autocast) if stage else None,
         logging_steps=training.logging_steps,
         logging_first_step=True,
         logging_nan_inf_filter=False,

@@ -28,14 +28,14 @@ from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, ResumeCallback, Speed
-from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, step_of
+from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, require_processes, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
 from extune.training.optimizer import build_loraplus_optimizer
 from extune.training.precision import computing
-from extune.training.preflight import require_rows, undisturbed
+from extune.training.preflight import require_rows, to_device, undisturbed
 from extune.training.preparation import model_restored, no_foreign_bars, packed, plan_batches
-from extune.training.processes import share_cores
+from extune.training.processes import largest, share_cores
 from extune.training.setup import TrainingSetup, build_arguments
 from extune.training.tracking import Tracker, build_trackers
 
@@ -148,19 +148,35 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         model.train()
         if self.compiled_view is not None:
             self.compiled_view.train()
-        packs, targets = inputs["packs"], inputs["labels"].numel()
+        packs, targets = self._as_many_as_others(inputs["packs"]), inputs["labels"].numel()
+        own = len(inputs["packs"]) if targets else 0
         total = torch.zeros((), device=self.args.device)
         processes = self.accelerator.num_processes
         with self.speed.measure(inputs["rows"] * processes, targets * processes):
             for at, pack in enumerate(packs):
                 is_last = at == len(packs) - 1
-                with nullcontext() if is_last else self.accelerator.no_sync(model):
+                with nullcontext() if is_last or self.is_deepspeed_enabled else self.accelerator.no_sync(model):
                     loss = self.compute_loss(model, pack, num_items_in_batch=num_items_in_batch)
-                    if not targets:  # no row was left for this process, but the others wait for its gradients
+                    if at >= own:  # no row was left for this process, but the others wait for its gradients
                         loss = loss * 0
-                    self.accelerator.backward(loss)
+                    self._backward(loss, ends_batch=is_last)
                 total += loss.detach()
         return total
+
+    def _as_many_as_others(self, packs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The packs, under ZeRO filled up to the number of the process with most: gradients meet at every pack then."""
+        if not self.is_deepspeed_enabled:
+            return packs
+        missing = largest(len(packs), self.args.device) - len(packs)
+        return packs + [to_device(self.data_collator.spare_pack(), self.args.device)] * missing
+
+    def _backward(self, loss: torch.Tensor, *, ends_batch: bool) -> None:
+        """Add to the gradients; DeepSpeed also makes the optimizer's step where a batch ends the accumulation."""
+        if not self.is_deepspeed_enabled:
+            self.accelerator.backward(loss)
+            return
+        steps = ends_batch and self.accelerator.sync_gradients
+        self.accelerator.deepspeed_engine_wrapped.backward(loss, sync_gradients=steps, scale_wrt_gas=False)
 
     def compute_loss(
         self,
@@ -237,6 +253,8 @@ def train_model(
     collator = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
     checkpoint = last_checkpoint(folder) if resume else None
+    if checkpoint:
+        require_processes(checkpoint, args.world_size)
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
     bar = ProgressCallback(console) if console and trainer.is_world_process_zero() else None
     resuming = ResumeCallback(checkpoint) if checkpoint else None
