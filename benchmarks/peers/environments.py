@@ -102,4 +102,6 @@ def _write_stubs(python: Path, names: Sequence[str]) -> None:
     packages = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
     for name in names:
         (packages / name).mkdir(exist_ok=True)
-        (packages / name / "__init__.py").write_text('"""Stands in for a package that text does not need."""\n', encoding="utf-8")
+        (packages / name / "__init__.py").write_text(
+            '"""Stands in for a package that text does not need."""\n', encoding="utf-8"
+        )

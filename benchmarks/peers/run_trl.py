@@ -27,7 +27,7 @@ def main() -> None:
             train_sampling_strategy="sequential",
             model_init_kwargs={"dtype": torch.bfloat16},
             packing=packing,
-            max_length=max(max(lengths), math.ceil(sum(lengths) / job["steps"])) if packing else None,
+            max_length=max(*lengths, math.ceil(sum(lengths) / job["steps"])) if packing else None,
         ),
         train_dataset=Dataset.from_list([{"prompt": row["prompt"], "completion": row["answer"]} for row in rows]),
         peft_config=LoraConfig(**LORA, target_modules="all-linear", task_type="CAUSAL_LM"),

@@ -179,7 +179,9 @@ def _describe(rows: Sequence[EncodedRow], workload: Workload) -> dict[str, Any]:
         "rows": len(rows),
         "batch": workload.batch,
         "tokens_per_row": round(tokens / len(rows), 1),
-        "padded_tokens_per_row": round(sum(len(batch) * max(len(row.ids) for row in batch) for batch in batches) / len(rows), 1),
+        "padded_tokens_per_row": round(
+            sum(len(batch) * max(len(row.ids) for row in batch) for batch in batches) / len(rows), 1
+        ),
         "targets_per_row": round(sum(len(row.ids) - row.prompt_length for row in rows) / len(rows), 1),
         "checkpointing": workload.checkpointing,
     }
