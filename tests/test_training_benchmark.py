@@ -73,10 +73,9 @@ def test_another_order_differs_only_where_it_matters() -> None:
 def test_another_target_is_found_and_counted(same_order: bool) -> None:
     seen = [FIRST, rows(([7], [8, 9]))]
     reason = find_difference([FIRST, SECOND], seen, same_order=same_order)
-    assert (
-        reason
-        == "1 of 3 rows are not trained as they were given: they have 1 prompt tokens and 2 targets instead of 1 prompt tokens and 1 targets"
-    )
+    assert reason is not None
+    assert reason.startswith("1 of 3 rows are not trained as they were given")
+    assert reason.endswith("1 prompt tokens and 2 targets instead of 1 prompt tokens and 1 targets")
 
 
 def test_a_missing_row_is_found() -> None:
