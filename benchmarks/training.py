@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks.peers.base import make_base
-from benchmarks.peers.comparing import find_difference, find_disagreement, ratios, summarise
+from benchmarks.peers.comparing import WARM_UP, find_difference, find_disagreement, ratios, summarise
 from benchmarks.peers.configurations import CONFIGURATIONS, EXTUNE, Configuration
 from benchmarks.peers.measuring import describe_row
 from benchmarks.peers.workloads import WORKLOADS, Prepared, prepare
@@ -42,6 +42,7 @@ class Benchmark:
 
     Attributes:
         workload: name.
+        chosen: the configurations to measure; others are reported where they were measured before.
         cache: folder that keeps what was made and measured.
         base: folder of the model.
         prepared: the rows.
@@ -50,6 +51,7 @@ class Benchmark:
     """
 
     workload: str
+    chosen: tuple[str, ...]
     cache: Path
     base: Path
     prepared: Prepared
@@ -81,12 +83,14 @@ def _hash_sources(configuration: Configuration) -> str:
 def build(arguments: argparse.Namespace) -> Benchmark:
     """Make what is missing: environments, base and rows."""
     workload = WORKLOADS[arguments.workload]
-    names = [name for name, one in CONFIGURATIONS.items() if one.suits(workload.checkpointing)]
-    names = [name for name in names if name in (arguments.only or names)]
-    pythons = {name: CONFIGURATIONS[name].find_python(arguments.cache) for name in names}
+    suited = {name: one for name, one in CONFIGURATIONS.items() if one.suits(workload.checkpointing)}
+    chosen = tuple(name for name in suited if name in (arguments.only or suited))
+    found = {name: one.find_python(arguments.cache, make=name in chosen) for name, one in suited.items()}
+    pythons = {name: python for name, python in found.items() if python is not None}
     base = arguments.base.resolve() if arguments.base else make_base(arguments.cache / "base")
     return Benchmark(
         workload=arguments.workload,
+        chosen=chosen,
         cache=arguments.cache,
         base=base,
         prepared=prepare(arguments.workload, base, arguments.cache / "rows", arguments.steps),
@@ -210,7 +214,7 @@ def run(benchmark: Benchmark, repeats: int, limit: float) -> dict[str, str]:
     """Measure in turns. Returns who failed, and why; the others are measured all the same."""
     failed: dict[str, str] = {}
     for repeat in range(repeats):
-        for name in benchmark.pythons:
+        for name in benchmark.chosen:
             if name in failed:
                 continue
             print(f"{datetime.now(UTC):%H:%M:%S} repeat {repeat + 1} of {repeats}: {CONFIGURATIONS[name].what}", flush=True)
@@ -239,7 +243,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Parse the command line, make what is missing, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("--cache", type=Path, required=True, help="keeps environments (9 GB), base, rows and measurements")
+    parser.add_argument("--cache", type=Path, required=True, help="keeps environments (7 GB), base, rows and measurements")
     parser.add_argument("--only", nargs="+", choices=CONFIGURATIONS, metavar="NAME", help=" ".join(CONFIGURATIONS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="of each training; the first one is not timed")
@@ -248,6 +252,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="the result file; else benchmarks/results/training-WORKLOAD.json")
     parser.add_argument("--prepare", action="store_true", help="make environments, base and rows, and measure nothing")
     arguments = parser.parse_args(given)
+    if arguments.steps <= WARM_UP:
+        parser.error(f"--steps {arguments.steps} leaves nothing to time: {WARM_UP} of them is warm-up")
     arguments.cache = arguments.cache.resolve()
     benchmark = build(arguments)
     if arguments.prepare:

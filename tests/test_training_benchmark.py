@@ -154,6 +154,7 @@ def benchmark_folder(tmp_path: Path) -> Benchmark:
     names = ("extune", "plain", "trl", "ms-swift")
     return Benchmark(
         workload="msra",
+        chosen=names,
         cache=tmp_path,
         base=tmp_path,
         prepared=Prepared(tmp_path / "rows.jsonl", (), (), described),

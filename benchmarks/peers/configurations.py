@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.peers.environments import ENVIRONMENTS, Environment, list_versions, make_environment
+from benchmarks.peers.environments import ENVIRONMENTS, find_environment, list_versions, make_environment
 from extune.recipe.sections import TrainingSection
 
 EXTUNE = "extune"
@@ -51,17 +51,15 @@ class Configuration:
         """Whether it can train a workload that wants gradient checkpointing, or does not."""
         return not checkpointing or self.checkpointing is not False
 
-    def find_python(self, cache: Path) -> Path:
-        """The Python that runs the script; its environment is made where it is not there."""
-        return Path(sys.executable) if self.environment is None else make_environment(cache, self.environment)
+    def find_python(self, cache: Path, *, make: bool) -> Path | None:
+        """The Python that runs the script; where its environment is not there it is made, or None."""
+        if self.environment is None:
+            return Path(sys.executable)
+        return make_environment(cache, self.environment) if make else find_environment(cache, self.environment)
 
     def list_versions(self, python: Path) -> dict[str, str]:
         """The versions that decide its speed."""
-        return list_versions(python, _peer(self.environment).package if self.environment else EXTUNE)
-
-
-def _peer(name: str) -> Environment:
-    return ENVIRONMENTS[name]
+        return list_versions(python, ENVIRONMENTS[self.environment].package if self.environment else EXTUNE)
 
 
 def _extune(what: str, *overrides: str, checkpointing: bool | None = None) -> Configuration:

@@ -12,6 +12,7 @@ import sys
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TORCH = "torch==2.13.0"
@@ -55,13 +56,24 @@ ENVIRONMENTS = {
 }
 
 
+def find_environment(folder: Path, name: str) -> Path | None:
+    """The Python of an environment; None where it is not there or was made for other versions."""
+    done = folder / name / _DONE
+    is_made = done.is_file() and json.loads(done.read_text(encoding="utf-8")).get("wanted") == repr(ENVIRONMENTS[name])
+    return _python_in(folder / name) if is_made else None
+
+
+def _python_in(place: Path) -> Path:
+    return place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
 def make_environment(folder: Path, name: str) -> Path:
     """The Python of an environment, which is made first where it is not there or was made for other versions."""
+    found = find_environment(folder, name)
+    if found is not None:
+        return found
     wanted, place = ENVIRONMENTS[name], folder / name
-    python = place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    done = place / _DONE
-    if done.is_file() and json.loads(done.read_text(encoding="utf-8")).get("wanted") == repr(wanted):
-        return python
+    python = _python_in(place)
     print(f"making the environment of {wanted.package} {wanted.version} in {place}", flush=True)
     venv.create(place, clear=True, with_pip=True)
     constraints = place / "constraints.txt"
@@ -74,7 +86,7 @@ def make_environment(folder: Path, name: str) -> Path:
     subprocess.run([*install, *needed, *wanted.beside], check=True)
     _write_stubs(python, wanted.stubs)
     versions = list_versions(python, wanted.package)
-    done.write_text(json.dumps({"wanted": repr(wanted), "versions": versions}, indent=1) + "\n", encoding="utf-8")
+    (place / _DONE).write_text(json.dumps({"wanted": repr(wanted), "versions": versions}, indent=1) + "\n", encoding="utf-8")
     return python
 
 
@@ -83,6 +95,7 @@ def leave_out(requirements: Sequence[str], names: Sequence[str]) -> list[str]:
     return [one for one in requirements if _package_of(one) not in names]
 
 
+@cache
 def list_versions(python: Path | str, package: str) -> dict[str, str]:
     """The versions that decide speed, and the package's own."""
     command = [str(python), "-c", _LIST_VERSIONS, *dict.fromkeys((package, *_SHOWN))]

@@ -58,11 +58,11 @@ WORKLOADS = {
     ),
     "fudan": Workload("news, uncut", "fudan-news", (_DATA + "fudan_news/train.jsonl", "data.on_too_long=drop"), 4),
     "fudan-1024": Workload(
-        "news, 1,024 tokens a row, checkpointing",
+        "news, 1,024 tokens",
         "fudan-news",
         (_DATA + "fudan_news/train.jsonl", "prompt.max_input_tokens=1020"),
         4,
-        least_tokens=960,
+        least_tokens=1000,
         checkpointing=True,
     ),
     "tcm": Workload(
