@@ -179,6 +179,7 @@ def report(benchmark: Benchmark, repeats: int, failed: dict[str, str]) -> dict[s
     compared = ratios(configurations, ours)
     for name, one in configurations.items():
         one["what"] = CONFIGURATIONS[name].what
+        one["same_order"] = CONFIGURATIONS[name].same_order
         one["versions"] = benchmark.versions[name]
         one["extune_beside_it"] = compared[name]
     return {

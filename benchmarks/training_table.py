@@ -54,7 +54,7 @@ def _row(one: Mapping[str, Any]) -> list[str]:
         f"{one['rows_per_second']:.2f} ({low:.2f} to {high:.2f})",
         f"{one['target_tokens_per_second']:.1f}",
         f"{one['peak_gib']:.2f} GiB",
-        f"{one['losses'][-1]:.3f}",
+        f"{one['losses'][-1]:.3f}" if one["same_order"] else "another order",
         ", ".join(f"{name} {figures['speed']:.2f}x" for name, figures in beside.items()) or "–",
         ", ".join(f"{name} {figures['memory']:.2f}x" for name, figures in beside.items()) or "–",
     ]

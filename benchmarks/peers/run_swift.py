@@ -26,7 +26,7 @@ def main() -> None:
     callbacks_map["watching"] = lambda _args, _trainer: watching(measurement)
     arguments: dict[str, Any] = trainer_arguments(job) | {
         "model": job["base"],
-        "model_type": "qwen2_5",
+        "model_type": "qwen2",
         "template": "dummy",
         "torch_dtype": "bfloat16",
         "dataset": [str(data)],
