@@ -18,7 +18,7 @@ from benchmarks.peers.comparing import (
 )
 from benchmarks.peers.configurations import CONFIGURATIONS, EXTUNE
 from benchmarks.peers.environments import ENVIRONMENTS, leave_out
-from benchmarks.peers.measuring import IGNORED, describe_row, find_rows
+from benchmarks.peers.measuring import IGNORED, describe_row, find_rows, join_batches
 from benchmarks.peers.workloads import WORKLOADS, Prepared
 from benchmarks.training import Benchmark, report
 from hypothesis import given
@@ -80,6 +80,12 @@ def test_another_target_is_found_and_counted(same_order: bool) -> None:
 
 def test_a_missing_row_is_found() -> None:
     assert "1 of 3 rows" in str(find_difference([FIRST, SECOND], [FIRST], same_order=False))
+
+
+def test_a_peer_that_accumulates_more_batches_is_found() -> None:
+    assert join_batches([FIRST, SECOND], 1) == [FIRST, SECOND]
+    accumulated = join_batches([FIRST, SECOND], 8)
+    assert "another order" in str(find_difference([FIRST, SECOND], accumulated, same_order=True))
 
 
 def test_losses_agree_within_the_noise_of_bfloat16() -> None:

@@ -23,7 +23,7 @@ def find_difference(expected: Sequence[Sequence[Row]], seen: Sequence[Sequence[R
 
     Args:
         expected: the rows of each step.
-        seen: the rows of each batch.
+        seen: the rows of each step of the peer.
         same_order: each step has to train what is expected of it; else all rows together have to be the same.
     """
     wanted, found = [list(map(tuple, batch)) for batch in expected], [list(map(tuple, batch)) for batch in seen]

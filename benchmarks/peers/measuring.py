@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, Any] = {
     "weight_decay": 0.0,
     "max_grad_norm": 1.0,
     "optim": "adamw_torch",
+    "gradient_accumulation_steps": 1,
     "bf16": True,
     "seed": 17,
     "logging_steps": 1,
@@ -91,13 +92,19 @@ def find_rows(lines: Iterable[tuple[Sequence[int], Sequence[int]]]) -> list[list
     return found
 
 
+def join_batches(batches: Sequence[list[list[Any]]], accumulated: int) -> list[list[list[Any]]]:
+    """What each optimizer step trains, where it accumulates the gradients of several batches."""
+    starts = range(0, len(batches), accumulated)
+    return [[row for batch in batches[start : start + accumulated] for row in batch] for start in starts]
+
+
 class Measurement:
     """What is known of a training, written as JSON by `write`.
 
     Attributes:
         ends: seconds from the beginning of this process's work to the end of each step.
         losses: of each step.
-        batches: `find_rows` of each batch.
+        batches: `find_rows` of each step.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -143,10 +150,12 @@ def watching(measurement: Measurement) -> Any:
     from transformers import TrainerCallback
 
     class Watching(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **given: Any) -> None:
+        def on_train_begin(self, args: Any, _state: Any, _control: Any, **given: Any) -> None:
+            batches = []
             for batch in given["train_dataloader"]:
                 lines = zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True)
-                measurement.batches.append(find_rows(lines))
+                batches.append(find_rows(lines))
+            measurement.batches = join_batches(batches, args.gradient_accumulation_steps)
 
         def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
             measurement.note_step()
