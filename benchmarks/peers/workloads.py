@@ -100,7 +100,7 @@ def prepare(name: str, base: Path, folder: Path, steps: int) -> Prepared:
     workload = WORKLOADS[name]
     overrides = [*workload.overrides, *_training_overrides(base, workload.batch, steps)]
     recipe = extune.load_recipe(workload.recipe, *overrides)
-    place = folder / f"{name}-{steps}-{hash_text(recipe.model_dump_json())[:12]}"
+    place = folder / f"{name}-{steps}-{hash_text(recipe.model_dump_json() + repr(workload))[:12]}"
     if not (place / "workload.json").is_file():
         _write(place, recipe, workload)
     stored = json.loads((place / "workload.json").read_text(encoding="utf-8"))
