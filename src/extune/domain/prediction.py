@@ -17,8 +17,8 @@ class Completion:
         text: without the stop token.
         finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
         token_count: tokens produced, the stop token included.
-        logprobs: natural log-probability of each produced token under the model itself, before any mask; 0 for one that an engine
-            appended because the grammar left no other. None where the engine did not compute them.
+        logprobs: natural log-probability of each produced token under the model itself, before any mask; 0 for one that an
+            engine appended because the grammar left no other. None where the engine did not compute them.
         token_ids: of the produced tokens, the stop token included; None where the engine does not know them.
     """
 

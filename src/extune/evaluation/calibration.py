@@ -1,7 +1,7 @@
 """Raw confidences become probabilities of being right, and a threshold above which few items are wrong.
 
-In: verdicts, that is confidences with whether the item was right. Out: a calibrator; a threshold with what it promises, or why there
-is none. It knows nothing about files, models and tasks.
+In: verdicts, that is confidences with whether the item was right. Out: a calibrator; a threshold with what it promises, or why
+there is none. It knows nothing about files, models and tasks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from extune.evaluation.reliability import Floats, Verdict
 
 _EDGE = 1e-9  # nearest that a confidence may come to 0 and 1 before its logit is taken
+_FAR = 500.0  # a logit beyond which the exponential would overflow
 _STEPS = 100
 _FOLDS = 5
 _CURVE_POINTS = 200
@@ -52,7 +53,7 @@ class Calibrator(BaseModel):
         """The same for many."""
         if self.method == "isotonic":
             places, values = zip(*self.knots, strict=True)
-            return np.interp(raw, places, values)
+            return np.interp(raw, np.array(places), np.array(values)).astype(np.float64)
         return _logistic(self.slope * _logit(raw) + self.bias)
 
     def calibrate(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -107,15 +108,18 @@ def fit_temperature(verdicts: Sequence[Verdict]) -> Calibrator:
 
 def fit_isotonic(verdicts: Sequence[Verdict]) -> Calibrator:
     """The never decreasing function of least squares, by pooling adjacent violators (Ayer et al. 1955)."""
-    ordered = sorted(verdicts, key=lambda one: one.confidence)
+    raw, right = _arrays(verdicts)
+    values, members = np.unique(raw, return_inverse=True)
+    counts = np.bincount(members)
+    shares = np.bincount(members, weights=right) / counts
     blocks: list[tuple[float, float, int, float]] = []  # lowest and highest raw confidence, items, share that is right
-    for one in ordered:
-        low, high, count, share = one.confidence, one.confidence, 1, float(one.right)
-        while blocks and (blocks[-1][3] >= share or blocks[-1][1] == low):
-            before = blocks.pop()
-            share = (before[2] * before[3] + count * share) / (before[2] + count)
-            low, count = before[0], before[2] + count
-        blocks.append((low, high, count, share))
+    for value, count, share in zip(values.tolist(), counts.tolist(), shares.tolist(), strict=True):
+        block = value, value, count, share
+        while blocks and blocks[-1][3] >= block[3]:
+            low, _, before, known = blocks.pop()
+            total = before + block[2]
+            block = low, block[1], total, (before * known + block[2] * block[3]) / total
+        blocks.append(block)
     knots = dict.fromkeys((place, share) for low, high, _, share in blocks for place in (low, high))
     return Calibrator(method="isotonic", knots=tuple(knots))
 
@@ -190,10 +194,11 @@ class _Counted:
 def select_threshold(fitted: Sequence[Verdict], held: Sequence[Verdict], max_risk: float) -> Selection:
     """The lowest threshold above which at most `max_risk` of the items are wrong, with `1 - DOUBT` certainty.
 
-    Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052) with fixed-sequence testing from several starts: each threshold's
-    hypothesis "more than `max_risk` of the kept are wrong" is tested by the binomial tail. The thresholds, and the shares of
-    items at which the sequences begin, are those of the fitting half; from each start thresholds fall until one is not rejected.
-    Every start may fail with an equal part of `DOUBT`, so all that were rejected hold together. Items count as independent.
+    Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052) with fixed-sequence testing from several starts: each
+    threshold's hypothesis "more than `max_risk` of the kept are wrong" is tested by the binomial tail. The thresholds, and the
+    shares of items at which the sequences begin, are those of the fitting half; from each start thresholds fall until one is
+    not rejected. Every start may fail with an equal part of `DOUBT`, so all that were rejected hold together. Items count as
+    independent.
 
     Args:
         fitted: of the half that the calibrator was fitted on.
@@ -266,4 +271,4 @@ def _logit(probabilities: Floats) -> Floats:
 
 
 def _logistic(logits: Floats) -> Floats:
-    return 1 / (1 + np.exp(-logits))
+    return 1 / (1 + np.exp(-np.clip(logits, -_FAR, _FAR)))

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def sort_into_bins(verdicts: Sequence[Verdict], without: int = 0) -> Reliability
             confidence=float(confidences[start:end].mean()),
             right=float(right[start:end].mean()),
         )
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in pairwise(edges)
     )
     error = math.fsum(one.count * abs(one.confidence - one.right) for one in bins) / len(ordered)
     return Reliability(bins, error, simulate_band(confidences), without)

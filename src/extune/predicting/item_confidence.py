@@ -3,9 +3,9 @@
 In: a completion with its tokens' log-probabilities. Out: a function from an item's place in the completion to a probability.
 It knows nothing about gold; `docs/decisions/0030-confidence-of-an-item.md` says why it is this product.
 
-The raw confidence of an item is the product of the probabilities of the token before it (which says that there is such an item),
-of every token that holds a byte of it, and of the token behind it (which says that it ends here). Where its first or last
-token also holds characters around it, that token says so already. A type that is written behind the mention belongs to it.
+The raw confidence of an item is the product of the probabilities of the token before it (which says that there is such an
+item), of every token that holds a byte of it, and of the token behind it (which says that it ends here). Where its first or
+last token also holds characters around it, that token says so already. A type that is written behind the mention belongs to it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def score_items(
     length = len(completion.text)
     written = ids[:-1] if completion.finish == "stop" else ids
     places = (*place_tokens(tokenizer, written, completion.text), *[(length, length)] * (len(ids) - len(written)))
+    if places and places[-1][1] < length:  # not what these tokens read
+        return None
     starts, ends = [start for start, _ in places], [end for _, end in places]
 
     def score(item: ParsedItem) -> float:

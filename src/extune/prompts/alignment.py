@@ -59,7 +59,9 @@ def read_extraction(
     for kind, numbers in ((ProblemKind.UNGROUNDED, alignment.ungrounded), (ProblemKind.DUPLICATE, alignment.duplicates)):
         problems += [make_problem(kind, parsed.items[number].text) for number in numbers]
     ungrounded = tuple(Mention(parsed.items[number].type, parsed.items[number].text) for number in alignment.ungrounded)
-    spans = (span if score is None else replace(span, confidence=score(parsed.items[number])) for number, span in alignment.placed)
+    spans = (
+        span if score is None else replace(span, confidence=score(parsed.items[number])) for number, span in alignment.placed
+    )
     return Extraction(tuple(spans), ungrounded), tuple(problems)
 
 

@@ -49,9 +49,7 @@ def _unknown(_: ParsedItem) -> None:
     """No confidence."""
 
 
-def _assemble_fields(
-    task: RecordTask, text: str, parsed: Parsed, score: ItemScorer
-) -> tuple[Fields, tuple[Problem, ...]]:
+def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:
     """Pieces of verbatim fields are listed, also those that the text lacks; of other fields the first value counts."""
     values: dict[str, str | tuple[str, ...]] = {}
     confidences: dict[str, tuple[float | None, ...]] = {}

@@ -1,7 +1,7 @@
 """A calibration becomes a picture: how often items are right by confidence, and how many are wrong by share kept.
 
-In: reliability before and after, a risk-coverage curve, the selected threshold. Out: one SVG that needs nothing else and follows
-the reader's light or dark mode. It computes no figure.
+In: reliability before and after, a risk-coverage curve, the selected threshold. Out: one SVG that needs nothing else and
+follows the reader's light or dark mode. It computes no figure.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def _draw_frame(left: float, highest: float, names: tuple[str, str]) -> list[str
         drawn.append(_text(left - 8, y + 4, f"{tick * highest:.2g}", "end"))
         drawn.append(_text(left + tick * _SIDE, bottom + 18, f"{tick:g}", "middle"))
     middle = _TOP + _SIDE / 2
-    turned = f'<text transform="translate({left - 42:.1f} {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(names[1])}</text>'
+    turned = (
+        f'<text transform="translate({left - 42:.1f} {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(names[1])}</text>'
+    )
     return [*drawn, _text(left + _SIDE / 2, bottom + 38, names[0], "middle"), turned]
 
 

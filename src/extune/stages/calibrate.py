@@ -36,20 +36,34 @@ Document = tuple[Example, Prediction]
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A calibrator and what it makes of the two halves of a split.
+
+    Attributes:
+        fitted, held: calibrated verdicts of the half that it was fitted on, and of the other.
+        before, after: reliability of raw and of calibrated confidences of the other half.
+    """
+
+    calibrator: Calibrator
+    fitted: tuple[Verdict, ...]
+    held: tuple[Verdict, ...]
+    before: Reliability
+    after: Reliability
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """What was found and written.
 
     Attributes:
-        before, after: on the half that the calibrator was not fitted on.
-        possible: where nothing can be promised for the risk that was asked for, the least whole percent for which something can,
-            as a share; None where there is none up to one half.
+        fit: of the dev split.
+        possible: where nothing can be promised for the risk that was asked for, the least whole percent for which something
+            can, as a share; None where there is none up to one half.
     """
 
     file: Path
     picture: Path
-    calibrator: Calibrator
-    before: Reliability
-    after: Reliability
+    fit: Fit
     selection: Selection
     possible: float | None
 
@@ -91,14 +105,9 @@ def calibrate(
         documents.append((example, prediction))
         if progress is not None:
             progress(len(documents), len(examples))
-    fit_groups, held_groups = split_halves(documents, _SEED)
-    fitted, held = _flatten(fit_groups), _flatten(held_groups)
-    _require_enough(documents, len(fitted), len(held), engine)
-    calibrator = fit_calibrator(fit_groups)
-    sure_fitted, sure_held = calibrator.calibrate(fitted), calibrator.calibrate(held)
-    before, after = sort_into_bins(held), sort_into_bins(sure_held)
-    selection = select_threshold(sure_fitted, sure_held, max_risk)
-    curve = trace_risk(sure_held)
+    fit = fit_documents(documents, predictor.engine.name)
+    selection = select_threshold(fit.fitted, fit.held, max_risk)
+    curve = trace_risk(fit.held)
     file = find_split(recipe.data, "dev") or Path()
     calibration = Calibration(
         extune_version=installed_version("extune") or "0+unknown",
@@ -108,19 +117,45 @@ def calibrate(
         file=str(file),
         file_hash=hash_data(file),
         seed=_SEED,
-        fitted=len(fitted),
-        held=len(held),
-        calibrator=calibrator,
+        fitted=len(fit.fitted),
+        held=len(fit.held),
+        calibrator=fit.calibrator,
         selection=selection,
-        before=before.to_json(),
-        after=after.to_json(),
+        before=fit.before.to_json(),
+        after=fit.after.to_json(),
         curve=curve,
     )
     picture = folder.path / "calibration.svg"
-    draw_calibration(picture, before, after, curve, selection)
+    draw_calibration(picture, fit.before, fit.after, curve, selection)
     write_calibration(folder.path, calibration)
-    possible = None if selection.threshold is not None else _find_possible(sure_fitted, sure_held, max_risk)
-    return Calibrated(folder.path / CALIBRATION, picture, calibrator, before, after, selection, possible)
+    possible = None if selection.threshold is not None else _find_possible(fit, max_risk)
+    return Calibrated(folder.path / CALIBRATION, picture, fit, selection, possible)
+
+
+def fit_documents(documents: Sequence[Document], engine: str) -> Fit:
+    """Fit a calibrator on one half of documents with raw confidences, and judge it on the other.
+
+    Args:
+        documents: with gold.
+        engine: that predicted, for the errors.
+
+    Raises:
+        DataError: there are too few predicted items.
+        EngineError: none has a confidence.
+    """
+    fit_groups, held_groups = split_halves(documents, _SEED)
+    fitted, held = _flatten(fit_groups), _flatten(held_groups)
+    without = judge_items(documents)[1]
+    _require_enough(len(fitted), len(held), without, engine)
+    calibrator = fit_calibrator(fit_groups)
+    sure_held = calibrator.calibrate(held)
+    return Fit(
+        calibrator,
+        tuple(calibrator.calibrate(fitted)),
+        tuple(sure_held),
+        sort_into_bins(held, without),
+        sort_into_bins(sure_held, without),
+    )
 
 
 def split_halves(documents: Sequence[Document], seed: int) -> tuple[list[list[Verdict]], list[list[Verdict]]]:
@@ -138,10 +173,10 @@ def _flatten(groups: Sequence[Sequence[Verdict]]) -> list[Verdict]:
     return [verdict for group in groups for verdict in group]
 
 
-def _find_possible(fitted: Sequence[Verdict], held: Sequence[Verdict], max_risk: float) -> float | None:
+def _find_possible(fit: Fit, max_risk: float) -> float | None:
     """The least whole percent above `max_risk` for which there is a threshold."""
     shares = (percent / 100 for percent in _PERCENTS if percent / 100 > max_risk)
-    return next((share for share in shares if select_threshold(fitted, held, share).threshold is not None), None)
+    return next((share for share in shares if select_threshold(fit.fitted, fit.held, share).threshold is not None), None)
 
 
 def _require_share(max_risk: float) -> None:
@@ -160,9 +195,8 @@ def _no_items(run: Path) -> RecipeError:
     )
 
 
-def _require_enough(documents: Sequence[Document], fitted: int, held: int, engine: str) -> None:
+def _require_enough(fitted: int, held: int, without: int, engine: str) -> None:
     """Raise where there is too little to fit or to judge."""
-    without = judge_items(documents)[1]
     if fitted + held == 0 and without:
         raise EngineError(
             f"none of {without} predicted items has a confidence: engine {engine} computes no log-probabilities",

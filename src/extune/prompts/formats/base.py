@@ -35,7 +35,7 @@ class ParsedItem:
         completion_start: where the mention (escapes included) begins in the completion, in characters.
         completion_end: exclusive.
         source_start: where the mention begins in the text, for formats that store positions; else None.
-        type_end: where the type that is written behind the mention ends in the completion; None where the type stands before it.
+        type_end: where a type that is written behind the mention ends in the completion; None where it stands before.
     """
 
     type: str
