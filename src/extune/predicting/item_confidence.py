@@ -3,9 +3,10 @@
 In: a completion with its tokens' log-probabilities. Out: a function from an item's place in the completion to a probability.
 It knows nothing about gold; `docs/decisions/0030-confidence-of-an-item.md` says why it is this product.
 
-The raw confidence of an item is the product of the probabilities of the token before it (which says that there is such an
-item), of every token that holds a byte of it, and of the token behind it (which says that it ends here). Where its first or
-last token also holds characters around it, that token says so already. A type that is written behind the mention belongs to it.
+The raw confidence of an item is the product of the probabilities of every token that holds a byte of it, of the character
+before it (which says that there is such an item) or of the character behind it (which says that it ends here; behind the last
+character stands the stop token). So a token that crosses a border counts whole, for both of its sides. A type that is written
+behind a mention belongs to it.
 """
 
 from __future__ import annotations
@@ -35,18 +36,16 @@ def score_items(
     if ids is None or logprobs is None:
         return None
     length = len(completion.text)
-    written = ids[:-1] if completion.finish == "stop" else ids
-    places = (*place_tokens(tokenizer, written, completion.text), *[(length, length)] * (len(ids) - len(written)))
-    if places and places[-1][1] < length:  # not what these tokens read
+    written = place_tokens(tokenizer, ids[:-1] if completion.finish == "stop" else ids, completion.text)
+    if length and (not written or written[-1][1] < length):  # the tokens do not read like the text
         return None
+    places = (*written, *[(length, length)] * (len(ids) - len(written)))
     starts, ends = [start for start, _ in places], [end for _, end in places]
 
     def score(item: ParsedItem) -> float:
-        item_end = item.type_end or item.completion_end
-        first, behind = bisect_right(ends, item.completion_start), bisect_left(starts, item_end)
-        first -= first > 0 and starts[first] == item.completion_start
-        behind += ends[behind - 1] == item_end
-        raw = math.exp(math.fsum(logprobs[first:behind]))
+        before, behind = item.completion_start - 1, item.type_end or item.completion_end
+        tokens = slice(bisect_right(ends, before), bisect_left(starts, behind + 1))
+        raw = math.exp(math.fsum(logprobs[tokens]))
         return raw if calibrate is None else calibrate(raw)
 
     return score
