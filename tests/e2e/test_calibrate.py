@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.e2e.conftest import write_rows
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from extune.recipe.load import dump_recipe
-from extune.runs.run_dir import RunDir
+from extune.models.base_model import EMBEDDED, hash_base, resolve_base
+from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
+from extune.predicting.draft import draft_contract
+from extune.recipe.load import dump_recipe, recipe_from_values
+from extune.runs.contract import write_contract
 
 Extune = Callable[..., Any]
+LABELS = ["药物", "症状", "其他"]
+
+
+def write_labelled(path: Path, count: int) -> None:
+    """Different texts, labelled one after the other."""
+    rows = [{"text": f"患者头痛{number}日，服当归{number % 7}剂。", "labels": [LABELS[number % 3]]} for number in range(count)]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 @pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy of the run whose dev split has enough rows."""
-    copy = tmp_path / "run"
-    shutil.copytree(trained_run, copy, ignore=shutil.ignore_patterns("checkpoints", "scores"))
-    write_rows(tmp_path / "dev.jsonl", range(100, 160))
-    recipe = RunDir(copy).recipe()
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"dev": str(tmp_path / "dev.jsonl")})})
-    (copy / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
-    return copy
+def run(tmp_path: Path, base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """A run whose weights are the untrained base's: it labels every text, somehow."""
+    write_labelled(tmp_path / "dev.jsonl", 60)
+    write_labelled(tmp_path / "test.jsonl", 6)
+    files = {name: str(tmp_path / f"{file}.jsonl") for name, file in (("train", "test"), ("dev", "dev"), ("test", "test"))}
+    recipe = recipe_from_values({"task": {"kind": "classification", "label_names": LABELS}, "data": files})
+    base, folder = resolve_base(EMBEDDED), tmp_path / "run"
+    save_weights(base_model, folder)
+    save_tokenizer(tokenizer, folder)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    contract = draft_contract(recipe, base, tokenizer, dtype="float32", base_hash=hash_base(base))
+    write_contract(folder, contract.model_copy(update={"weights": "model", "weights_hash": hash_weights(folder, "model")}))
+    return folder
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -47,22 +61,25 @@ def test_from_raw_confidences_to_a_review(extune: Extune, run: Path, tmp_path: P
     assert done.out.count("a perfectly calibrated model") == 2
     written = json.loads((run / "calibration.json").read_text(encoding="utf-8"))
     assert f"ECE {written['after']['error']:.4f}" in done.out
-    assert written["fitted"] + written["held"] >= 40
+    assert (written["fitted"], written["held"]) == (30, 30)
     assert ElementTree.parse(run / "calibration.svg").getroot().tag.endswith("svg")
 
     predicted = extune("predict", run, *source, "--out", whole)
     assert "confidences are raw" not in predicted.err
-    least = 0.5
+    found = {row["id"]: list(zip(row["labels"], row["confidences"], strict=True)) for row in read_rows(whole)}
+    least = median(sure for ((_, sure),) in found.values())
     parted = extune("predict", run, *source, "--out", out, "--review", review, "--min-confidence", least)
     assert parted.code == 0, parted.err
-    found = {row["id"]: row for row in read_rows(whole)}
-    sure, unsure = ({row["id"]: row["entities"] for row in read_rows(path)} for path in (out, review))
+    sure, unsure = ({row["id"]: row for row in read_rows(path)} for path in (out, review))
     assert list(sure) == list(found)
-    for id_, row in found.items():
-        assert sorted([*sure[id_], *unsure.get(id_, [])], key=str) == sorted(row["entities"], key=str)
-        assert all(one["confidence"] >= least for one in sure[id_])
-    kept, total = (sum(len(row) for row in rows) for rows in (sure.values(), (one["entities"] for one in found.values())))
-    assert f"kept {kept} of {total} items" in parted.out
+    kept = [id_ for id_ in found if sure[id_]["labels"]]
+    assert [id_ for id_ in found if id_ not in kept] == list(unsure)
+    for id_, ((label, confidence),) in found.items():
+        held = sure[id_] if id_ in kept else unsure[id_]
+        assert (held["labels"], held["confidences"]) == ([label], [confidence])
+        assert (confidence >= least) == (id_ in kept)
+    assert f"kept {len(kept)} of 60 items" in parted.out
+    assert f"{60 - len(kept)} to review in {60 - len(kept)} rows" in parted.out
 
     report = extune("evaluate", run, "--device", "cpu")
     assert report.code == 0
@@ -95,8 +112,9 @@ def test_what_cannot_be_meant_is_refused(words: list[str], said: str, extune: Ex
     assert said in done.err
 
 
-def test_a_dev_split_that_is_too_small_is_refused(extune: Extune, trained_run: Path) -> None:
-    done = extune("calibrate", trained_run, "--device", "cpu")
+def test_a_dev_split_that_is_too_small_is_refused(extune: Extune, run: Path, tmp_path: Path) -> None:
+    write_labelled(tmp_path / "dev.jsonl", 6)
+    done = extune("calibrate", run, "--device", "cpu")
     assert done.code == 2
     assert "at least 20 in each" in done.err
-    assert not (trained_run / "calibration.json").exists()
+    assert not (run / "calibration.json").exists()
