@@ -53,7 +53,8 @@ class Calibrator(BaseModel):
         """The same for many."""
         if self.method == "isotonic":
             places, values = zip(*self.knots, strict=True)
-            return np.interp(raw, np.array(places), np.array(values)).astype(np.float64)
+            between: Floats = np.interp(raw, np.array(places), np.array(values))
+            return between
         return _logistic(self.slope * _logit(raw) + self.bias)
 
     def calibrate(self, verdicts: Sequence[Verdict]) -> list[Verdict]:

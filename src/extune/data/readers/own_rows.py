@@ -7,6 +7,7 @@ whether its names are allowed: `rows` does that. It knows nothing about files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from extune.data.readers.base import RowError
@@ -29,20 +30,32 @@ def parse_annotation(key: str, row: Mapping[str, Any], text: str, source: Source
     if key == "entities":
         return Extraction(parse_entities(value, text, None, source), parse_ungrounded(row, source))
     if key == "labels":
-        names = (value,) if isinstance(value, str) else parse_strings(key, value, source)
-        return Labels(names, _parse_numbers(row["confidences"], len(names), source) if "confidences" in row else ())
+        return Labels((value,) if isinstance(value, str) else parse_strings(key, value, source))
     if key == "answer":
         if not isinstance(value, str):
             raise _wrong_type(key, value, "a string", source)
         return Answer(value)
     if not isinstance(value, dict):
         raise _wrong_type(key, value, "an object of fields", source)
-    values = {
-        name: content if isinstance(content, str) else parse_strings(f"fields.{name}", content, source)
-        for name, content in value.items()
-        if content is not None
-    }
-    return Fields(values, _parse_confidences(row.get("confidences", {}), values, source))
+    return Fields(
+        {
+            name: content if isinstance(content, str) else parse_strings(f"fields.{name}", content, source)
+            for name, content in value.items()
+            if content is not None
+        }
+    )
+
+
+def add_confidences(annotation: Annotation, row: Mapping[str, Any], source: Source) -> Annotation:
+    """The annotation with the confidences that the row of a prediction has, or a RowError."""
+    found = row.get("confidences")
+    if found is None:
+        return annotation
+    if isinstance(annotation, Labels):
+        return replace(annotation, confidences=_parse_numbers(found, len(annotation.names), source))
+    if not isinstance(annotation, Fields):
+        return annotation
+    return replace(annotation, confidences=_parse_confidences(found, annotation.values, source))
 
 
 def write_example(example: Example) -> dict[str, Any]:
