@@ -15,7 +15,6 @@ from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTas
 from extune.evaluation.assessment import assess
 from extune.evaluation.document_counts import count_each
 from extune.evaluation.metrics import PRF
-from extune.evaluation.reliability import sort_into_bins
 from extune.evaluation.scoring import score_predictions
 from extune.evaluation.type_confusion import MISSED, NO_TYPE, SPURIOUS, confuse_types
 
@@ -103,17 +102,3 @@ def test_the_matrix_holds_all_gold_and_all_predictions(case: tuple[Task, list[Ex
     assert found == wrong.tp + wrong.fp + wrong.fn - paired
     assert {MISSED} <= set(columns) <= {*"ABC", MISSED, NO_TYPE}
     assert list(rows)[-1] == SPURIOUS
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
-def test_bins_hold_every_prediction_once(judged: list[tuple[float, bool]]) -> None:
-    found = sort_into_bins(judged)
-    assert sum(one.count for one in found.bins) == len(judged)
-    assert sum(one.count * one.right for one in found.bins) == pytest.approx(sum(right for _, right in judged))
-    assert all(one.low <= one.confidence <= one.high + 1e-9 for one in found.bins)
-    assert 0 <= found.error <= 1
-
-
-def test_a_model_that_is_as_often_right_as_it_says_has_no_error() -> None:
-    assert sort_into_bins([(0.5, True), (0.5, False), (1.0, True)]).error == 0
-    assert sort_into_bins([(0.9, False)]).error == pytest.approx(0.9)

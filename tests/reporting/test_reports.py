@@ -138,7 +138,10 @@ def test_confidences_become_a_reliability_table(tmp_path: Path) -> None:
     ]
     assert content["reliability"]["without"] == 2
     assert content["reliability"]["error"] == pytest.approx(0.1)
-    assert ["0.9 – 1.0", "1", "0.9500", "1.0000", ""] in page.cells
+    low, _, high = content["reliability"]["band"]
+    assert content["reliability"]["items"] == 2
+    assert f"would have {low:.4f} to {high:.4f}" in page.text
+    assert ["0.950 – 0.950", "1", "0.9500", "1.0000", ""] in page.cells
     silent, content = write(tmp_path, task, make_pairs(gold, gold))
     assert content["reliability"] is None
     assert "These predictions carry no confidence" in silent.text

@@ -15,6 +15,7 @@ import extune
 from extune.cli import (
     base_verbs,
     baseline_verb,
+    calibrate_verb,
     check_verb,
     compare_verb,
     convert_verb,
@@ -47,6 +48,7 @@ app.command("baseline")(baseline_verb.baseline)
 app.command("predict")(run_verbs.predict)
 app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)
+app.command("calibrate")(calibrate_verb.calibrate)
 app.command("compare")(compare_verb.compare)
 app.command("convert")(convert_verb.convert)
 app.command("merge")(variant_verbs.merge)

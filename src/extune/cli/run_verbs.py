@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from extune.engines.engine import DecodingOptions
     from extune.evaluation.score import Score
     from extune.predicting.predictor import Predictor
+    from extune.predicting.review_file import Review
 
 Temperature = Annotated[float, typer.Option(help="0: the likeliest token, which copies best.")]
 TopP = Annotated[float, typer.Option(help="Sample only from the likeliest tokens with this probability together.")]
@@ -45,6 +46,13 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Predictions of --file: .jsonl, .csv or .txt; continued if it exists.")
     ] = None,
+    min_confidence: Annotated[
+        str | None,
+        typer.Option(help="Only items of at least this confidence go to --out; `auto`: what `extune calibrate` found."),
+    ] = None,
+    review: Annotated[
+        Path | None, typer.Option(help="All other items, with their examples: .jsonl. Alone it means --min-confidence auto.")
+    ] = None,
     engine: EngineName = "transformers",
     base: Base = None,
     device: Device = None,
@@ -56,6 +64,12 @@ def predict(
     prior: Prior = "none",
 ) -> None:
     """Extract from one text, from a file to a file, or, given neither, interactively."""
+    if (min_confidence is not None and review is None) or (review is not None and file is None):
+        raise RecipeError(
+            "--min-confidence and --review part a file in two",
+            expected="--file, --out and --review, so that nothing is lost",
+            fix="--file IN.jsonl --out OUT.jsonl --min-confidence 0.9 --review REVIEW.jsonl",
+        )
     if file is not None and out is None:
         raise RecipeError("--file without --out", expected="a file for the predictions", fix="--out predictions.jsonl")
     if file is not None:
@@ -65,7 +79,7 @@ def predict(
     if text is not None:
         _predict_text(predictor, text)
     elif file is not None and out is not None:
-        _predict_file(predictor, file, out)
+        _predict_file(predictor, file, out, _choose_review(run, review, min_confidence, predictor))
     else:
         _predict_interactively(predictor)
 
@@ -163,7 +177,18 @@ def _open(run: Path, base: str | None, engine: str, device: str | None, options:
     started = perf_counter()
     predictor = open_predictor(run, base=base, engine=engine, device=device, options=options)
     note(f"loaded in {perf_counter() - started:.1f} s")
+    if predictor.calibrate is None and predictor.encoder.task.kind != "generation":
+        note(f"confidences are raw, not calibrated: extune calibrate {run}" if base is None else "confidences are raw")
     return predictor
+
+
+def _choose_review(run: Path, path: Path | None, wanted: str | None, predictor: Predictor) -> Review | None:
+    from extune.predicting.review_file import Review
+    from extune.stages.predict import AUTO, choose_threshold
+
+    if path is None:
+        return None
+    return Review(path, choose_threshold(run, AUTO if wanted is None else wanted, predictor))
 
 
 def _predict_text(predictor: Predictor, text: str) -> None:
@@ -171,17 +196,22 @@ def _predict_text(predictor: Predictor, text: str) -> None:
     print_prediction(text, prediction, predictor.encoder.task.names)
 
 
-def _predict_file(predictor: Predictor, file: Path, out: Path) -> None:
+def _predict_file(predictor: Predictor, file: Path, out: Path, review: Review | None) -> None:
     from extune.stages.predict import predict_file
 
     try:
         with counting_progress("predicting") as progress:
-            done = predict_file(predictor, file, out, lambda rows: progress(rows, None))
+            done = predict_file(predictor, file, out, lambda rows: progress(rows, None), review)
     except KeyboardInterrupt:
         note(f"what is done stands in {out}; the same command goes on from there")
         raise
     kept = f", {done.kept} were there already" if done.kept else ""
     say(f"wrote {done.rows} predictions to {out}{kept}; {done.problem_rows} with problems")
+    if review is not None and done.sure is not None and done.unsure is not None:
+        say(
+            f"kept {done.sure} of {done.sure + done.unsure} items, of confidence {review.least:.4f} or more; "
+            f"{done.unsure} to review in {done.review_rows} rows of {review.path}"
+        )
     _print_costs(done.seconds, done.rows)
 
 

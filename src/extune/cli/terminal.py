@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extune.data.writers import describe_annotation
-from extune.domain.annotation import Extraction, Fields
+from extune.domain.annotation import Extraction, Fields, Labels
 from extune.domain.prediction import Prediction
 from extune.errors import ExtuneError
 from extune.evaluation.metrics import ExtractionScore, MeanDeviation, aggregate_scores
@@ -74,12 +74,11 @@ def print_prediction(text: str, prediction: Prediction, types: Sequence[str]) ->
     if isinstance(annotation, Extraction):
         print_extraction(text, annotation, types)
     elif isinstance(annotation, Fields):
-        for name, value in annotation.values.items():
-            say(
-                Text(f"  {name}: ", style="bold").append(
-                    value if isinstance(value, str) else "；".join(value), style="not bold"
-                )
-            )
+        for name in annotation.values:
+            pieces = [piece + _sureness(confidence) for key, piece, confidence in annotation.items() if key == name]
+            say(Text(f"  {name}: ", style="bold").append("；".join(pieces), style="not bold"))
+    elif isinstance(annotation, Labels):
+        say("  " + "; ".join(name + _sureness(confidence) for name, confidence in annotation.items()))
     else:
         say("  " + describe_annotation(annotation))
     for name, probability in sorted(prediction.probabilities.items(), key=lambda one: -one[1])[:_SHOWN_LABELS]:
@@ -90,11 +89,18 @@ def print_prediction(text: str, prediction: Prediction, types: Sequence[str]) ->
         note(f"  {problem.kind}: {problem.detail}")
 
 
+def _sureness(confidence: float | None) -> str:
+    return "" if confidence is None else f"  {confidence:.2f}"
+
+
 def print_extraction(text: str, extraction: Extraction, types: Sequence[str]) -> None:
     """The highlighted text and one line per span."""
     say(highlight(text, extraction, types))
     for span in extraction.spans:
-        say(Text(f"  [{span.start}, {span.end})  ").append(span.type, style=_style(span.type, types)).append(f"  {span.text}"))
+        line = (
+            Text(f"  [{span.start}, {span.end})  ").append(span.type, style=_style(span.type, types)).append(f"  {span.text}")
+        )
+        say(line.append(_sureness(span.confidence)))
     for mention in extraction.ungrounded:
         say(f"  not in the text: {mention.type} {mention.text}")
     if not extraction.spans and not extraction.ungrounded:

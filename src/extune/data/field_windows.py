@@ -42,14 +42,21 @@ def assign_fields(example: Example, windows: Sequence[Window]) -> tuple[Fields, 
 
 
 def merge_fields(results: Sequence[tuple[Fields, Sequence[Problem]]]) -> tuple[Fields, tuple[Problem, ...]]:
-    """One record of the whole text from those of its windows; problems are kept as often as they occur."""
-    values: dict[str, str | tuple[str, ...]] = {}
+    """One record of the whole text from those of its windows; problems are kept as often as they occur.
+
+    Of a piece that several windows name, the highest confidence counts.
+    """
+    merged: dict[str, dict[tuple[str, int], float | None]] = {name: {} for fields, _ in results for name in fields.values}
     for fields, _ in results:
-        for name, pieces in fields.values.items():
-            known = tuple(values.get(name, ()))
-            missing = Counter(pieces) - Counter(known)
-            values[name] = (*known, *missing.elements())
-    return Fields(values), tuple(problem for _, problems in results for problem in problems)
+        times: Counter[tuple[str, str]] = Counter()
+        for name, piece, confidence in fields.items():
+            key = piece, times[name, piece]
+            times[name, piece] += 1
+            known = merged[name].get(key)
+            merged[name][key] = confidence if known is None else max(known, confidence or 0.0)
+    values = {name: tuple(piece for piece, _ in pieces) for name, pieces in merged.items()}
+    confidences = {name: tuple(pieces.values()) for name, pieces in merged.items()}
+    return Fields(values, confidences), tuple(problem for _, problems in results for problem in problems)
 
 
 def _contained(pieces: tuple[str, ...], text: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from extune.data.readers.base import RowError, numbered_lines, require_text
-from extune.data.readers.own_rows import ANSWER_KEYS, parse_annotation, write_annotation
+from extune.data.readers.own_rows import ANSWER_KEYS, add_confidences, parse_annotation, write_annotation
 from extune.data.readers.spans import parse_id, parse_object
 from extune.domain.annotation import Annotation, Extraction, Fields, Labels
 from extune.domain.example import Source
@@ -159,7 +159,7 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
             fix="add it; ids are those of the gold file",
         )
     text = require_text(row["text"], source)
-    annotation = parse_annotation(key, row, text, source)
+    annotation = add_confidences(parse_annotation(key, row, text, source), row, source)
     try:
         problems = tuple(Problem(ProblemKind(item["kind"]), item.get("detail", "")) for item in row.get("problems", ()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

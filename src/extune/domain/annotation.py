@@ -6,8 +6,8 @@ It knows nothing about files, prompts or scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 
@@ -79,16 +79,36 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Fields:
-    """Values of a record: a string for enum and text fields, a tuple of strings for verbatim lists."""
+    """Values of a record: a string for enum and text fields, a tuple of strings for verbatim lists.
+
+    `confidences` has one number per piece of a list, one for any other value, None where it was not computed; a field that it
+    lacks has none. Like a span's, they do not take part in equality.
+    """
 
     values: Mapping[str, str | tuple[str, ...]]
+    confidences: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, compare=False)
+
+    def items(self) -> Iterator[tuple[str, str, float | None]]:
+        """Every value and every piece of a list: field, text, confidence."""
+        for name, value in self.values.items():
+            pieces = (value,) if isinstance(value, str) else value
+            confidences = self.confidences.get(name, (None,) * len(pieces))
+            yield from ((name, piece, confidence) for piece, confidence in zip(pieces, confidences, strict=True))
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Chosen label names; one for single-label tasks, any number for multi-label ones."""
+    """Chosen label names; one for single-label tasks, any number for multi-label ones.
+
+    `confidences` has one number per name, or none at all; they do not take part in equality.
+    """
 
     names: tuple[str, ...]
+    confidences: tuple[float | None, ...] = field(default=(), compare=False)
+
+    def items(self) -> Iterator[tuple[str, float | None]]:
+        """Every name with its confidence."""
+        return zip(self.names, self.confidences or (None,) * len(self.names), strict=True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ class Completion:
         text: without the stop token.
         finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
         token_count: tokens produced, the stop token included.
-        logprobs: natural log-probability of each produced token, or None where the engine did not compute them.
+        logprobs: natural log-probability of each produced token under the model itself, before any mask; 0 for one that an
+            engine appended because the grammar left no other. None where the engine did not compute them.
+        token_ids: of the produced tokens, the stop token included; None where the engine does not know them.
         probabilities: of each label that could be chosen, by name, summing to 1; empty where labels were not weighed.
     """
 
@@ -26,6 +28,7 @@ class Completion:
     finish: Literal["stop", "length"]
     token_count: int
     logprobs: tuple[float, ...] | None = None
+    token_ids: tuple[int, ...] | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from extune.engines.transformers_engine import TransformersEngine
 from extune.errors import RecipeError, RunError
 from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
+from extune.predicting.calibration_file import read_calibration
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
@@ -29,18 +30,24 @@ ENGINES = ("transformers",)
 
 
 def load_predictor(
-    run: Path | str, engine: str = "transformers", device: str | None = None, options: DecodingOptions | None = None
+    run: Path | str,
+    engine: str = "transformers",
+    device: str | None = None,
+    options: DecodingOptions | None = None,
+    *,
+    calibrated: bool = True,
 ) -> Predictor:
-    """The predictor of a trained run.
+    """The predictor of a trained run; its confidences are calibrated where the run has a `calibration.json` for these options.
 
     Args:
         run: a directory with `contract.json`.
         engine: one of `ENGINES`.
         device: None takes the fastest one here.
         options: None is greedy decoding.
+        calibrated: False leaves confidences raw; answers are the same.
 
     Raises:
-        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included.
+        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included; or its calibration is stale.
         ModelError: the base is not the one that the run was trained on.
         RecipeError: the engine, the device or the base does not exist here.
     """
@@ -50,7 +57,9 @@ def load_predictor(
     _require_versions(run, contract)
     chosen = choose_device(device)
     tokenizer = load_run_tokenizer(run, contract)
-    return build_predictor(load_weights(run, contract, chosen), tokenizer, contract, options)
+    calibration = read_calibration(run) if calibrated else None
+    predictor = build_predictor(load_weights(run, contract, chosen), tokenizer, contract, options)
+    return predictor if calibration is None else calibration.apply_to(predictor)
 
 
 def open_base(contract: Contract, device: str | None = None, options: DecodingOptions | None = None) -> Predictor:

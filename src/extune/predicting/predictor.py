@@ -5,7 +5,7 @@ In: examples. Out: predictions in the same order. It knows nothing about files, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,8 +15,9 @@ from extune.domain.annotation import Annotation, Extraction, Fields
 from extune.domain.example import Example
 from extune.domain.prediction import Completion, Prediction, Problem, ProblemKind
 from extune.domain.prompt import Prompt
-from extune.domain.task import Task
+from extune.domain.task import GenerationTask, Task
 from extune.engines.engine import DecodingOptions, Engine
+from extune.predicting.item_confidence import score_items
 from extune.predicting.label_choice import choose_labels
 from extune.prompts.reading import empty_annotation, read_completion
 from extune.tokens.encode import Encoder
@@ -34,11 +35,14 @@ class Predictor:
         encoder: obeys the contract.
         engine: any; its answers are read in the same way.
         options: how tokens are chosen; written into every prediction.
+        calibrate: from the raw confidence of an item to how often such items are right; None leaves confidences raw. It
+            changes no answer.
     """
 
     encoder: Encoder
     engine: Engine
     options: DecodingOptions = field(default_factory=DecodingOptions)
+    calibrate: Callable[[float], float] | None = None
 
     def predict(self, text: str) -> Annotation:
         """What the model says of one text: an `Extraction`, `Fields`, `Labels` or an `Answer`, by the kind of the task.
@@ -92,7 +96,8 @@ class Predictor:
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
         """What one completion says; where it was cut off, what could be read of it is kept."""
-        annotation, problems = read_completion(task, self.encoder.answer_format, prompt.text, completion.text)
+        score = None if isinstance(task, GenerationTask) else score_items(completion, self.encoder.tokenizer, self.calibrate)
+        annotation, problems = read_completion(task, self.encoder.answer_format, prompt.text, completion.text, score)
         if completion.finish == "length":
             problems = (*problems, Problem(ProblemKind.CUT_OFF, completion.text[-80:]))
         return annotation, problems

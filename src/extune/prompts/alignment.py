@@ -13,13 +13,13 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from extune.domain.annotation import Extraction, Mention, Span
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
-from extune.prompts.formats.base import AnswerFormat, ParsedItem, make_problem
+from extune.prompts.formats.base import AnswerFormat, ItemScorer, ParsedItem, make_problem
 
 Interval = tuple[int, int]  # half-open, in characters of the text
 
@@ -43,16 +43,26 @@ class Alignment:
 
 
 def read_extraction(
-    task: ExtractionTask, answer_format: AnswerFormat[ExtractionTask, Extraction], text: str, completion: str
+    task: ExtractionTask,
+    answer_format: AnswerFormat[ExtractionTask, Extraction],
+    text: str,
+    completion: str,
+    score: ItemScorer | None = None,
 ) -> tuple[Extraction, tuple[Problem, ...]]:
-    """Parse a completion and ground its mentions. Never raises: what is wrong becomes a problem."""
+    """Parse a completion and ground its mentions, with a confidence where `score` gives one.
+
+    Never raises: what is wrong becomes a problem.
+    """
     parsed = answer_format.parse_completion(task, text, completion)
     alignment = align(text, parsed.items)
     problems = list(parsed.problems)
     for kind, numbers in ((ProblemKind.UNGROUNDED, alignment.ungrounded), (ProblemKind.DUPLICATE, alignment.duplicates)):
         problems += [make_problem(kind, parsed.items[number].text) for number in numbers]
     ungrounded = tuple(Mention(parsed.items[number].type, parsed.items[number].text) for number in alignment.ungrounded)
-    return Extraction(tuple(span for _, span in alignment.placed), ungrounded), tuple(problems)
+    spans = (
+        span if score is None else replace(span, confidence=score(parsed.items[number])) for number, span in alignment.placed
+    )
+    return Extraction(tuple(spans), ungrounded), tuple(problems)
 
 
 def align(text: str, items: Sequence[ParsedItem]) -> Alignment:

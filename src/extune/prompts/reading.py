@@ -10,10 +10,12 @@ from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Lab
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask, Task
 from extune.prompts.alignment import read_extraction
-from extune.prompts.formats.base import AnyFormat, Parsed, make_problem
+from extune.prompts.formats.base import AnyFormat, ItemScorer, Parsed, ParsedItem, make_problem
 
 
-def read_completion(task: Task, answer_format: AnyFormat, text: str, completion: str) -> tuple[Annotation, tuple[Problem, ...]]:
+def read_completion(
+    task: Task, answer_format: AnyFormat, text: str, completion: str, score: ItemScorer | None = None
+) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
     Args:
@@ -21,14 +23,16 @@ def read_completion(task: Task, answer_format: AnyFormat, text: str, completion:
         answer_format: one of the task's.
         text: that was asked about.
         completion: any string.
+        score: gives mentions, field values and labels their confidences; free text and free answers have none.
     """
     if isinstance(task, ExtractionTask):
-        return read_extraction(task, answer_format, text, completion)
+        return read_extraction(task, answer_format, text, completion, score)
     parsed = answer_format.parse_completion(task, text, completion)
     if isinstance(task, RecordTask):
-        return _assemble_fields(task, text, parsed)
+        return _assemble_fields(task, text, parsed, score or _unknown)
     if isinstance(task, ClassificationTask):
-        return Labels(tuple(item.type for item in parsed.items)), parsed.problems
+        names, confidences = tuple(item.type for item in parsed.items), tuple(map(score or _unknown, parsed.items))
+        return Labels(names, confidences), parsed.problems
     return Answer("".join(item.text for item in parsed.items)), parsed.problems
 
 
@@ -41,17 +45,24 @@ def empty_annotation(task: Task) -> Annotation:
     return Labels(()) if isinstance(task, ClassificationTask) else Answer("")
 
 
-def _assemble_fields(task: RecordTask, text: str, parsed: Parsed) -> tuple[Fields, tuple[Problem, ...]]:
+def _unknown(_: ParsedItem) -> None:
+    """No confidence."""
+
+
+def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:
     """Pieces of verbatim fields are listed, also those that the text lacks; of other fields the first value counts."""
     values: dict[str, str | tuple[str, ...]] = {}
+    confidences: dict[str, tuple[float | None, ...]] = {}
     problems = list(parsed.problems)
     for item in parsed.items:
         if task.fields[item.type].kind == "verbatim":
             values[item.type] = (*values.get(item.type, ()), item.text)
+            confidences[item.type] = (*confidences.get(item.type, ()), score(item))
             if item.text not in text:
                 problems.append(make_problem(ProblemKind.UNGROUNDED, item.text))
         elif item.type in values:
             problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
         else:
             values[item.type] = item.text
-    return Fields(values), tuple(problems)
+            confidences[item.type] = (score(item) if task.fields[item.type].kind == "enum" else None,)
+    return Fields(values, confidences), tuple(problems)

@@ -73,6 +73,9 @@ _REPORT = {
     "Expected calibration error {error}: the mean distance between how sure the model is and how often it is right.": (
         "期望校准误差 {error}：模型的把握与实际正确率之间的平均距离。"
     ),
+    "A perfectly calibrated model would have {low} to {high} on so many predictions.": (
+        "对同样多的预测，完全校准的模型该误差为 {low} 至 {high}。"
+    ),
     "Bar: how often right. Mark: mean confidence. They meet where the model is calibrated.": (
         "横条：正确率。竖线：平均置信度。模型校准良好时两者重合。"
     ),

@@ -1,12 +1,14 @@
 """`extune predict`: texts become predictions. In: a predictor and a file of texts. Out: a file that grows row by row.
 
-What is in the output already is not predicted again, so an interrupted job is continued by the same command.
+What is in the output already is not predicted again, so an interrupted job is continued by the same command. With a
+review, only what the model is sure of goes to the output; everything else goes to a second file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
@@ -15,13 +17,16 @@ from extune.data.readers.unlabelled import iter_unlabelled
 from extune.data.writers import PredictionWriter
 from extune.domain.example import Example
 from extune.engines.engine import DecodingOptions
-from extune.errors import DataError
+from extune.errors import DataError, RecipeError, RunError
+from extune.predicting.calibration_file import read_calibration
 from extune.predicting.draft import open_untrained
 from extune.predicting.open import load_predictor
 from extune.predicting.predictor import Predictor
+from extune.predicting.review_file import MIN_CONFIDENCE, Review, ReviewSorter, require_files
 from extune.recipe.load import load_recipe
 from extune.runs.run_dir import RunDir
 
+AUTO = "auto"
 _CHUNK = 64  # rows that are lost at most where the job is interrupted
 
 
@@ -34,6 +39,8 @@ class PredictedFile:
         kept: rows that stood in the output already.
         problem_rows: of the rows predicted now, those with at least one problem.
         seconds: for the rows predicted now.
+        sure, unsure: items of these rows in the output, and in the review; None without a review.
+        review_rows: rows that were added to the review.
     """
 
     out: Path
@@ -41,6 +48,9 @@ class PredictedFile:
     kept: int
     problem_rows: int
     seconds: float
+    sure: int | None = None
+    unsure: int | None = None
+    review_rows: int = 0
 
 
 def open_predictor(
@@ -70,7 +80,61 @@ def open_predictor(
     return load_predictor(target, engine, device, options)
 
 
-def predict_file(predictor: Predictor, source: Path, out: Path, progress: Callable[[int], None] | None = None) -> PredictedFile:
+def choose_threshold(run: Path, wanted: str, predictor: Predictor) -> float:
+    """The least confidence of what is sure.
+
+    Args:
+        run: whose calibration is asked.
+        wanted: a number from 0 to 1, or `auto`: the threshold that `extune calibrate` found.
+        predictor: of the run.
+
+    Raises:
+        RecipeError: neither a number nor `auto`, or the task has no confidences.
+        RunError: `auto` without a calibration that found a threshold for such predictions.
+    """
+    if predictor.encoder.task.kind == "generation":
+        raise RecipeError(
+            "a free answer has no items, so it has no confidence",
+            where=MIN_CONFIDENCE,
+            expected="a run of task.kind extraction, record or classification",
+            fix=f"leave {MIN_CONFIDENCE} and --review out",
+        )
+    if wanted == AUTO:
+        return _calibrated_threshold(run, predictor)
+    try:
+        least = float(wanted)
+    except ValueError:
+        least = -1.0
+    if not 0 <= least <= 1:
+        raise RecipeError(
+            f"is {wanted!r}", where=MIN_CONFIDENCE, expected=f"a number from 0 to 1, or {AUTO}", fix=f"{MIN_CONFIDENCE} 0.9"
+        )
+    return least
+
+
+def _calibrated_threshold(run: Path, predictor: Predictor) -> float:
+    calibration = read_calibration(run)
+    if calibration is None:
+        reason, fix = "the run is not calibrated", f"extune calibrate {run}, or {MIN_CONFIDENCE} 0.9 of raw confidences"
+    elif predictor.calibrate is None:
+        reason = "the calibration is one of another engine or other decoding options"
+        fix = "predict as it was calibrated: greedily, with the same engine"
+    elif calibration.selection.threshold is None:
+        asked = calibration.selection.max_risk
+        reason = f"no threshold keeps the risk at {asked:.2g}: {calibration.selection.refusal}"
+        fix = f"extune calibrate {run} --max-risk with a larger share, or a number for {MIN_CONFIDENCE}, which promises nothing"
+    else:
+        return calibration.selection.threshold
+    raise RunError(reason, where=f"{MIN_CONFIDENCE} {AUTO}", expected="a calibration with a threshold", fix=fix)
+
+
+def predict_file(
+    predictor: Predictor,
+    source: Path,
+    out: Path,
+    progress: Callable[[int], None] | None = None,
+    review: Review | None = None,
+) -> PredictedFile:
     """Predict every text of `source` that `out` does not hold yet, in order.
 
     Args:
@@ -78,16 +142,19 @@ def predict_file(predictor: Predictor, source: Path, out: Path, progress: Callab
         source: `.jsonl`, `.csv` or `.txt`.
         out: `.jsonl`, `.csv` or `.txt`; appended to.
         progress: called after every row with the number of rows done, those that were kept included.
+        review: where everything goes that is not sure; None: everything goes to `out`.
 
     Raises:
-        DataError: a file cannot be read, `out` belongs to another input, or a text does not fit.
+        DataError: a file cannot be read, `out` belongs to another input or another review, or a text does not fit.
+        EngineError: with a review, the engine computes no log-probabilities.
     """
-    if out.exists() and source.exists() and out.samefile(source):
-        raise DataError("input and output are the same file", where=str(out), expected="two files", fix="--out OTHER")
+    require_files(source, out, review)
     examples = iter_unlabelled(source)
     rows = problem_rows = 0
     started = perf_counter()
-    with PredictionWriter(out, predictor.encoder.task.kind) as writer:
+    with ExitStack() as open_files:
+        writer = open_files.enter_context(PredictionWriter(out, predictor.encoder.task.kind))
+        sorter = None if review is None else open_files.enter_context(ReviewSorter(review, frozenset(writer.done)))
         kept = len(writer.done)
         _skip(examples, writer.done, source, out)
         waiting: list[Example] = []
@@ -98,12 +165,14 @@ def predict_file(predictor: Predictor, source: Path, out: Path, progress: Callab
                 yield example
 
         for prediction in predictor.predict_many(remember(), chunk=_CHUNK):
-            writer.write(prediction, waiting.pop(0).text)
+            text = waiting.pop(0).text
+            writer.write(prediction if sorter is None else sorter.keep(prediction, text), text)
             rows += 1
             problem_rows += bool(prediction.problems)
             if progress is not None:
                 progress(kept + rows)
-    return PredictedFile(out, rows, kept, problem_rows, perf_counter() - started)
+    done = PredictedFile(out, rows, kept, problem_rows, perf_counter() - started)
+    return done if sorter is None else replace(done, sure=sorter.sure, unsure=sorter.unsure, review_rows=sorter.rows)
 
 
 def _skip(examples: Iterator[Example], done: tuple[str, ...], source: Path, out: Path) -> None:

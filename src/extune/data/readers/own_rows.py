@@ -6,7 +6,8 @@ whether its names are allowed: `rows` does that. It knows nothing about files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from extune.data.readers.base import RowError
@@ -45,6 +46,18 @@ def parse_annotation(key: str, row: Mapping[str, Any], text: str, source: Source
     )
 
 
+def add_confidences(annotation: Annotation, row: Mapping[str, Any], source: Source) -> Annotation:
+    """The annotation with the confidences that the row of a prediction has, or a RowError."""
+    found = row.get("confidences")
+    if found is None:
+        return annotation
+    if isinstance(annotation, Labels):
+        return replace(annotation, confidences=_parse_numbers(found, len(annotation.names), source))
+    if not isinstance(annotation, Fields):
+        return annotation
+    return replace(annotation, confidences=_parse_confidences(found, annotation.values, source))
+
+
 def write_example(example: Example) -> dict[str, Any]:
     """A row that reads as the same example again."""
     row: dict[str, Any] = {"id": example.id, "text": example.text}
@@ -58,12 +71,17 @@ def write_example(example: Example) -> dict[str, Any]:
 
 
 def write_annotation(annotation: Annotation) -> dict[str, Any]:
-    """The part of a row that holds the annotation; `ungrounded` only where there are mentions without place."""
+    """The part of a row that holds the annotation.
+
+    `ungrounded` stands there only where there are mentions without place, confidences only where they were computed.
+    """
     if isinstance(annotation, Fields):
-        values = annotation.values.items()
-        return {"fields": {name: value if isinstance(value, str) else list(value) for name, value in values}}
+        row = {"fields": {name: _listed(value) for name, value in annotation.values.items()}}
+        known = {name: list(found) for name, found in annotation.confidences.items() if _is_known(found)}
+        return row | ({"confidences": known} if known else {})
     if isinstance(annotation, Labels):
-        return {"labels": list(annotation.names)}
+        known_names = {"confidences": list(annotation.confidences)} if _is_known(annotation.confidences) else {}
+        return {"labels": list(annotation.names), **known_names}
     if isinstance(annotation, Answer):
         return {"answer": annotation.text}
     entities = {"entities": [_write_span(span) for span in annotation.spans]}
@@ -74,6 +92,34 @@ def write_annotation(annotation: Annotation) -> dict[str, Any]:
 def _write_span(span: Span) -> dict[str, Any]:
     row = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
     return row if span.confidence is None else {**row, "confidence": span.confidence}
+
+
+def _listed(value: str | tuple[str, ...]) -> str | list[str]:
+    return value if isinstance(value, str) else list(value)
+
+
+def _is_known(confidences: Sequence[float | None]) -> bool:
+    return any(one is not None for one in confidences)
+
+
+def _parse_confidences(
+    found: object, values: Mapping[str, str | tuple[str, ...]], source: Source
+) -> dict[str, tuple[float | None, ...]]:
+    if not isinstance(found, dict) or not found.keys() <= values.keys():
+        raise _wrong_type("confidences", found, "an object with some of the fields", source)
+    counts = {name: 1 if isinstance(value, str) else len(value) for name, value in values.items()}
+    return {name: _parse_numbers(numbers, counts[name], source) for name, numbers in found.items()}
+
+
+def _parse_numbers(found: object, count: int, source: Source) -> tuple[float | None, ...]:
+    """A number in [0, 1] or null for each of `count` values, or a RowError."""
+    if (
+        not isinstance(found, list)
+        or len(found) != count
+        or not all(one is None or (isinstance(one, int | float) and 0 <= one <= 1) for one in found)
+    ):
+        raise _wrong_type("confidences", found, f"a list of {count} numbers from 0 to 1, or null", source)
+    return tuple(found)
 
 
 def parse_strings(key: str, value: object, source: Source) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -34,6 +35,7 @@ class ParsedItem:
         completion_start: where the mention (escapes included) begins in the completion, in characters.
         completion_end: exclusive.
         source_start: where the mention begins in the text, for formats that store positions; else None.
+        type_end: where a type that is written behind the mention ends in the completion; None where it stands before.
     """
 
     type: str
@@ -41,6 +43,11 @@ class ParsedItem:
     completion_start: int
     completion_end: int
     source_start: int | None = None
+    type_end: int | None = None
+
+
+ItemScorer = Callable[[ParsedItem], float | None]
+"""How sure a model is of an item that it wrote; None where nobody can say."""
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,14 @@ class InlineFormat:
         if not positioned:
             problems.append(Problem(ProblemKind.UNPARSEABLE, "text changed"))
         items: list[ParsedItem] = []
-        for name, start, end, completion_start, completion_end in sorted(reader.marks, key=lambda mark: mark[3]):
+        for name, start, end, completion_start, completion_end, type_end in sorted(reader.marks, key=lambda mark: mark[3]):
             if start == end:
                 problems.append(make_problem(ProblemKind.UNPARSEABLE, completion[completion_start - 1 :]))
             elif name not in task.types:
                 problems.append(make_problem(ProblemKind.UNKNOWN_TYPE, name))
             else:
                 source_start = start if positioned else None
-                items.append(ParsedItem(name, plain[start:end], completion_start, completion_end, source_start))
+                items.append(ParsedItem(name, plain[start:end], completion_start, completion_end, source_start, type_end))
         return Parsed(tuple(items), tuple(problems))
 
     def render_grammar(self, task: ExtractionTask, text: str) -> str:
@@ -122,7 +122,8 @@ class _Reader:
         self._completion = completion
         self._open: list[tuple[int, int]] = []  # where each open mark begins: in the plain text, in the completion
         self.plain: list[str] = []
-        self.marks: list[tuple[str, int, int, int, int]] = []  # type; start and end in the plain text, in the completion
+        # type; start and end in the plain text; start, end and end of the type in the completion
+        self.marks: list[tuple[str, int, int, int, int, int]] = []
         self.problems: list[Problem] = []
 
     def read(self) -> None:
@@ -142,7 +143,7 @@ class _Reader:
         if character == "|" and self._open and (closing := _CLOSING.match(self._completion, place)):
             start, completion_start = self._open.pop()
             name = _ESCAPER.unescape(closing.group(1)) or ""
-            self.marks.append((name, start, len(self.plain), completion_start, place))
+            self.marks.append((name, start, len(self.plain), completion_start, place, closing.end() - 1))
             return closing.end()
         token = self._completion[place : place + 2]
         if character == "\\" and (escaped := _ESCAPER.unescape(token)) and len(token) == 2:

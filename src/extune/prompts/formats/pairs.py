@@ -55,7 +55,7 @@ class PairsFormat:
             elif name not in task.types:
                 problems.append(make_problem(ProblemKind.UNKNOWN_TYPE, name))
             else:
-                items.append(ParsedItem(name, mention, start, start + len(head)))
+                items.append(ParsedItem(name, mention, start, start + len(head), type_end=start + len(line)))
             start += len(line) + 1
         return Parsed(tuple(items), tuple(problems))
 
