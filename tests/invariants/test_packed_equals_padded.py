@@ -21,6 +21,7 @@ from transformers import (
 )
 
 import extune
+from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
@@ -134,9 +135,11 @@ def test_packed_equals_one_row_at_a_time_with_the_embedded_base() -> None:
 
 
 def assert_packed_equals_single_rows(model: PreTrainedModel, rows: list[EncodedRow], max_tokens: int) -> None:
-    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing="plain", max_tokens=1))
     with packed_attention_in(model):
-        packed_loss, packed_gradient = loss_and_gradients(model, rows, BatchCollator(packing=True, max_tokens=max_tokens))
+        packed_loss, packed_gradient = loss_and_gradients(
+            model, rows, BatchCollator(packing="shared_prefix", max_tokens=max_tokens)
+        )
     assert packed_loss == pytest.approx(loss, rel=EXACT)
     assert (packed_gradient - gradient).norm() <= EXACT * gradient.norm()
 
@@ -145,8 +148,8 @@ def assert_packed_equals_single_rows(model: PreTrainedModel, rows: list[EncodedR
 @pytest.mark.parametrize("max_tokens", [10_000, 80])
 def test_padded_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int) -> None:
     rows, model = some_rows(), build()
-    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
-    padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=max_tokens))
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing="plain", max_tokens=1))
+    padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing="plain", max_tokens=max_tokens))
     assert padded_loss == pytest.approx(loss, rel=EXACT)
     assert (padded_gradient - gradient).norm() <= EXACT * gradient.norm()
 
@@ -159,7 +162,7 @@ def test_embeddings_of_virtual_tokens_are_not_packed(build: Callable[[], PreTrai
 
 @pytest.mark.parametrize("build", [with_dora, with_ia3, with_prompt, with_prompt_encoder])
 def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrainedModel]) -> None:
-    rows, collator = some_rows(), BatchCollator(packing=False, max_tokens=10_000)
+    rows, collator = some_rows(), BatchCollator(packing="plain", max_tokens=10_000)
     loss, gradient = loss_and_gradients(build(), rows, collator)
     model = build()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -168,10 +171,10 @@ def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrain
     assert (same_gradient - gradient).norm() <= EXACT * gradient.norm()
 
 
-@pytest.mark.parametrize(("build", "packing"), [(with_prefix, True), (with_prefix, False), (with_prompt, False)])
-def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], packing: bool) -> None:
+@pytest.mark.parametrize(("build", "packing"), [(with_prefix, "shared_prefix"), (with_prefix, "plain"), (with_prompt, "plain")])
+def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], packing: PackingName) -> None:
     rows, model = some_rows(), build()
-    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=10_000))
+    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing="plain", max_tokens=10_000))
     with packed_attention_in(model), torch.autocast("cpu", torch.bfloat16):
         loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing, max_tokens=10_000))
     assert loss == pytest.approx(exact, rel=3e-2)
@@ -181,7 +184,7 @@ def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTr
 
 def test_a_model_that_may_pack_still_computes_plain_batches() -> None:
     rows, model = some_rows(), qwen3()
-    collator = BatchCollator(packing=False, max_tokens=10_000)
+    collator = BatchCollator(packing="plain", max_tokens=10_000)
     plain = loss_and_gradients(model, rows, collator)
     with packed_attention_in(model):
         same = loss_and_gradients(model, rows, collator)

@@ -141,7 +141,7 @@ def kept_by(model: torch.nn.Module, rows: list[EncodedRow], packing: bool) -> in
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    (pack,) = BatchCollator(packing, max_tokens=1 << 20).packs(rows)
+    (pack,) = BatchCollator("shared_prefix" if packing else "plain", max_tokens=1 << 20).packs(rows)
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
         losses = target_losses(model.train(), pack)
     del losses

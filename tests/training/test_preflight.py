@@ -15,7 +15,7 @@ from extune.training.packed_attention import packed_attention_in
 from extune.training.preflight import packing_difference, packing_obstacle, require_first_step, require_rows
 
 SHAPE = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-COLLATOR = BatchCollator(packing=True, max_tokens=1000)
+COLLATOR = BatchCollator(packing="shared_prefix", max_tokens=1000)
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_a_row_without_target_is_named(rows: list[EncodedRow]) -> None:
 def test_a_loss_that_is_not_finite(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
     torch.nn.init.constant_(model.model.norm.weight, float("inf"))
     with pytest.raises(TrainingError, match="the loss of the first batch"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), target_losses)
 
 
 def test_nothing_to_train(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
     model.requires_grad_(False)
     with pytest.raises(TrainingError, match="no weight is trainable"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), target_losses)
 
 
 def test_weights_that_the_loss_does_not_reach(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
@@ -78,7 +78,7 @@ def test_weights_that_the_loss_does_not_reach(model: PreTrainedModel, rows: list
         return target_losses(model, pack) + 0 * model.spare.weight.sum()
 
     with pytest.raises(TrainingError, match="is zero"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), losses)
 
 
 def test_a_pack_that_does_not_fit_in_memory(model: PreTrainedModel, rows: list[EncodedRow]) -> None:

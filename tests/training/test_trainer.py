@@ -67,7 +67,7 @@ def log_lines(path: Path) -> Iterator[dict[str, float]]:
 
 def mean_loss(model: PreTrainedModel) -> float:
     with torch.no_grad():
-        (pack,) = BatchCollator(packing=False, max_tokens=10_000).packs(some_rows())
+        (pack,) = BatchCollator(packing="plain", max_tokens=10_000).packs(some_rows())
         return float(target_losses(model, pack).mean())
 
 

@@ -12,10 +12,11 @@ Shapes: B rows, T tokens, P tokens of the prefix, S = T - P behind it, R tokens 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import torch
+from torch.nn.functional import pad
 
 from extune.tokens.encode import EncodedRow
 
@@ -71,6 +72,19 @@ def collate_padded(rows: Sequence[EncodedRow], pad_id: int = 0) -> dict[str, tor
         mask_BT[line, : len(ids_T)] = 1
         labels_BT[line, row.prompt_length : len(ids_T)] = ids_T[row.prompt_length :]
     return {"input_ids": ids_BT, "attention_mask": mask_BT, "labels": labels_BT}
+
+
+def answers_only(padded: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A padded batch that names the hidden states that predict a target, as a pack does.
+
+    Returns:
+        input_ids, attention_mask: as `collate_padded` made them.
+        target_positions: (N,) int64, in the order of the rows, indices in the flattened B * T tokens.
+        labels: (N,) int64, what they predict.
+    """
+    ahead_BT = pad(padded["labels"][:, 1:], (0, 1), value=IGNORED).flatten()
+    positions_N = (ahead_BT != IGNORED).nonzero().flatten()
+    return {**padded, "target_positions": positions_N, "labels": ahead_BT[positions_N]}
 
 
 def collate_packed(rows: Sequence[EncodedRow]) -> Pack:

@@ -17,6 +17,7 @@ from peft import PeftType
 from transformers import PreTrainedModel
 
 from extune.errors import TrainingError
+from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
@@ -144,15 +145,15 @@ def packing_obstacle(model: PreTrainedModel) -> str | None:
 def packing_difference(model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device) -> str | None:
     """By how much the packed losses of these rows differ from the padded ones; None where they agree."""
 
-    def losses(packing: bool) -> torch.Tensor:
+    def losses(packing: PackingName) -> torch.Tensor:
         collator = BatchCollator(packing, max_tokens=1 << 30)
         return torch.cat([target_losses(model, to_device(pack, device)) for pack in collator.packs(rows)])
 
     with undisturbed(model), torch.no_grad():
         model.eval()
-        padded_N = losses(packing=False)
+        padded_N = losses("plain")
         with packed_attention_in(model):
-            packed_N = losses(packing=True)
+            packed_N = losses("shared_prefix")
     difference = float((packed_N - padded_N).norm() / padded_N.norm())
     dtype = next(model.parameters()).dtype
     if difference <= MOST_DIFFERENCE.get(dtype, 0.0):

@@ -46,9 +46,9 @@ def plan_batches(
     order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
     packing = setup.training.packing
-    if packing and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):
+    if packing == "shared_prefix" and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):
         _LOG.warning("training runs without packing, more slowly: %s", reason)
-        packing = False
+        packing = "plain"
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
     collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
@@ -65,7 +65,7 @@ def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device
 
 def packed(model: PreTrainedModel, collator: BatchCollator) -> AbstractContextManager[None]:
     """Attention for packs inside the block, if the collator makes packs."""
-    return packed_attention_in(model) if collator.packing else nullcontext()
+    return packed_attention_in(model) if collator.packing == "shared_prefix" else nullcontext()
 
 
 @contextmanager
