@@ -168,8 +168,8 @@ class TrainingSection(Section):
     gradient_checkpointing: bool = False
     packing: Annotated[PackingName, BeforeValidator(_as_packing)] = Field(
         "shared_prefix",
-        description="shared_prefix: prompt prefixes that rows of a batch share are computed once; plain: rows padded, logits only"
-        " of answers; off: rows padded, logits of every token, as other tools do. The gradient is the same",
+        description="shared_prefix: prompt prefixes that rows of a batch share are computed once; plain: padded rows, logits"
+        " of answers only; off: padded rows, every logit, as other tools do. The gradient is the same",
     )
     seed: int = 17
     seeds: tuple[int, ...] = Field((), description="train once per seed and report mean and standard deviation")
