@@ -48,7 +48,8 @@ class PackLayout(NamedTuple):
 
     Attributes:
         heads_GP: int64 indices in T of the prefixes' tokens, one line per group, padded on the right with an index of T.
-        rests_BR: int64 indices in T of the rests' tokens, in the same way.
+            At least two slots, also of no token: compiled code distinguishes no other sizes than 0, 1 and more.
+        rests_BR: int64 indices in T of the rests' tokens, in the same way; at least two lines.
         group_B: int64, whose prefix stands before each rest.
         visible_BRK: bool, K = P + R, true where slot r sees key k: its prefix, and its own line causally. Padding slots
             stand last in their line, so that no real slot sees one. (1, R, K) where there is one group.
@@ -147,8 +148,9 @@ def collate_packed(rows: Sequence[EncodedRow]) -> Pack:
 
 def _layout(prefixes: Sequence[int], rests: Sequence[int], group_of: Sequence[int]) -> PackLayout:
     """The layout of rests with these lengths, each behind the prefix of its group."""
-    heads_GP, is_head_GP = _lines(prefixes, 0)
-    rests_BR, is_rest_BR = _lines(rests, sum(prefixes))
+    rests, group_of = (rests, group_of) if len(rests) > 1 else ((*rests, 0), (*group_of, 0))
+    heads_GP, is_head_GP = _lines(prefixes, 0, max(*prefixes, 2))
+    rests_BR, is_rest_BR = _lines(rests, sum(prefixes), max(rests))
     group_B = torch.tensor(group_of)
     before_B = torch.tensor(prefixes) if len(prefixes) == 1 else torch.tensor(prefixes)[group_B]
     longest, slot_R = heads_GP.shape[1], torch.arange(rests_BR.shape[1])
@@ -164,12 +166,12 @@ def _layout(prefixes: Sequence[int], rests: Sequence[int], group_of: Sequence[in
     )
 
 
-def _lines(lengths: Sequence[int], start: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices of runs with these lengths, one line each, the first at `start`; and which slots hold one of their tokens."""
+def _lines(lengths: Sequence[int], start: int, slots: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of runs with these lengths, one line of `slots` each, the first at `start`; and which slots hold a token."""
     lengths_L = torch.tensor(lengths)
-    slot_S = torch.arange(max(lengths))
+    slot_S = torch.arange(slots)
     real_LS = slot_S < lengths_L[:, None]
-    starts_L = start + lengths_L.cumsum(0) - lengths_L
+    starts_L = (start + lengths_L.cumsum(0) - lengths_L) * (lengths_L > 0)
     return starts_L[:, None] + slot_S * real_LS, real_LS
 
 
@@ -179,7 +181,7 @@ def dense_mask(layout: PackLayout) -> torch.Tensor:
     in_rests_T = layout.order_T - heads.numel()
     is_rest_T = in_rests_T >= 0
     line_T = torch.where(is_rest_T, in_rests_T // slots, -1)
-    group_T = torch.where(is_rest_T, layout.group_B[line_T], layout.order_T // max(heads[1], 1))
+    group_T = torch.where(is_rest_T, layout.group_B[line_T], layout.order_T // heads[1])
     same_line_TT = line_T == line_T[:, None]
     is_prefix_TT = ~is_rest_T & (group_T == group_T[:, None])
     return ((same_line_TT & is_rest_T) | is_prefix_TT).tril()

@@ -22,6 +22,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
+from extune.models.adapters import count_virtual_tokens
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import IGNORED, answers_only, collate_packed, collate_padded, split_into_lines, split_into_packs
@@ -77,12 +78,16 @@ def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
         logits_BTV = model(**inputs, use_cache=False).logits[:, -tokens:]  # behind those of learned virtual tokens
         is_target_BT = pack["labels"][:, 1:] != IGNORED  # position t predicts token t + 1
         return _losses(logits_BTV[:, :-1][is_target_BT], pack["labels"][:, 1:][is_target_BT])
-    head = extract_model_from_parallel(model).get_output_embeddings()
+    inner = extract_model_from_parallel(model)
+    if "layout" in pack and not count_virtual_tokens(inner):
+        # transformers takes a mask of four dimensions as it is, and packs have their layout; else it would draw T x T of it
+        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=pack["input_ids"].device)
+    head = inner.get_output_embeddings()
     labels_N, size = pack["labels"], pack.get("at_once", len(pack["labels"]))
     with _only_targets(head, pack["target_positions"], tokens, size) as picked:
         logits_1NV = model(**inputs, use_cache=False).logits
     (hidden_NH,) = picked
-    chunks = [_losses(logits_1NV[0], labels_N[:size])]
+    chunks = [_losses(logits_1NV.squeeze(0), labels_N[:size])]
     for start in range(size, len(labels_N), size):
         part = slice(start, start + size)
         chunks.append(checkpoint(_head_losses, head, hidden_NH[part], labels_N[part], use_reentrant=False))
