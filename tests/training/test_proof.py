@@ -65,9 +65,18 @@ class Shifted(Qwen3ForCausalLM):
         return type("Output", (), {"logits": logits[:, :-1] if logits.shape[1] == out.shape[1] + 1 else logits})()
 
 
+class Inline(Qwen3ForCausalLM):
+    """A model that never calls its head."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        logits = torch.nn.functional.linear(self.model(*args, **kwargs).last_hidden_state, self.lm_head.weight)
+        return type("Output", (), {"logits": logits})()
+
+
+@pytest.mark.parametrize("kind", [Qwen3ForCausalLM, Inline])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_exact_passes(dtype: torch.dtype) -> None:
-    model = build().to(dtype)
+def test_what_is_exact_passes(dtype: torch.dtype, kind: type[Qwen3ForCausalLM]) -> None:
+    model = build(kind).to(dtype)
     assert packing_difference(model, some_rows(), CPU, at_once=3) is None
     assert answers_difference(model, some_rows()[0], CPU) is None
 

@@ -85,9 +85,11 @@ def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
     head = inner.get_output_embeddings()
     labels_N, size = pack["labels"], pack.get("at_once", len(pack["labels"]))
     with _only_targets(head, pack["target_positions"], tokens, size) as picked:
-        logits_1NV = model(**inputs, use_cache=False).logits
+        logits = model(**inputs, use_cache=False).logits
+    if not picked:  # the model multiplies with its head's weights, but does not call it
+        return _losses(logits[:, -tokens:].flatten(0, 1).index_select(0, pack["target_positions"]), labels_N)
     (hidden_NH,) = picked
-    chunks = [_losses(logits_1NV.squeeze(0), labels_N[:size])]
+    chunks = [_losses(logits.squeeze(0), labels_N[:size])]
     for start in range(size, len(labels_N), size):
         part = slice(start, start + size)
         chunks.append(checkpoint(_head_losses, head, hidden_NH[part], labels_N[part], use_reentrant=False))

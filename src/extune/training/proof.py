@@ -31,8 +31,8 @@ MOST = {
     torch.bfloat16: Distance(3e-2, 1e-1),
     torch.float16: Distance(1e-2, 3e-2),
 }
-"""By the coarsest dtype that the model computes in. On the embedded base and on 24 random layers, with LoRA, the distances were at
-most 2e-7 and 6e-7 in float32, 3e-3 and 2e-2 in bfloat16; one row that sees another gives more than 0.1."""
+"""By the coarsest dtype that the model computes in. On the embedded base and on 24 random layers, with LoRA, the distances were
+at most 2e-7 and 6e-7 in float32, 3e-3 and 2e-2 in bfloat16; one row that sees another gives more than 0.1."""
 
 _ANY_SIZE = 1 << 30
 _LARGE = 100.0
