@@ -57,11 +57,10 @@ class BatchCollator:
     def packs(self, rows: Sequence[EncodedRow]) -> list[dict[str, Any]]:
         """The rows as inputs of `target_losses`, in order."""
         if self.packing == "shared_prefix":
-            packs = [dict(collate_packed(part)) for part in split_into_packs(rows, self.max_tokens)]
+            packs: list[dict[str, Any]] = [dict(collate_packed(part)) for part in split_into_packs(rows, self.max_tokens)]
         else:
-            packs = [dict(collate_padded(part)) for part in split_into_lines(rows, self.max_tokens)]
-        if self.packing == "plain":
-            packs = [answers_only(pack) for pack in packs]
+            padded = [collate_padded(part) for part in split_into_lines(rows, self.max_tokens)]
+            packs = [answers_only(lines) if self.packing == "plain" else {**lines} for lines in padded]
         return packs if self.at_once is None else [{**pack, "at_once": self.at_once} for pack in packs]
 
 
