@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extune.tokens import packing
@@ -36,6 +36,7 @@ def rows_of_a_batch(draw: st.DrawFn) -> list[EncodedRow]:
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_a_pack_is_every_prefix_once_and_every_rest(rows: list[EncodedRow]) -> None:
     pack, groups = collate_packed(rows), group_by_prefix(rows)
     prefix_of = {at: group.prefix for group in groups for at in group.rows}
@@ -47,6 +48,7 @@ def test_a_pack_is_every_prefix_once_and_every_rest(rows: list[EncodedRow]) -> N
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_the_prefix_is_shared_by_all_and_as_long_as_it_may_be(rows: list[EncodedRow]) -> None:
     prefix = shared_prefix_length(rows)
     assert len({row.ids[:prefix] for row in rows}) == 1
@@ -55,6 +57,7 @@ def test_the_prefix_is_shared_by_all_and_as_long_as_it_may_be(rows: list[Encoded
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_every_row_is_in_one_group_with_which_it_shares_the_prefix(rows: list[EncodedRow]) -> None:
     groups = group_by_prefix(rows)
     assert sorted(at for group in groups for at in group.rows) == list(range(len(rows)))
@@ -76,6 +79,7 @@ def partitions(items: list[int]) -> Iterator[list[list[int]]]:
 
 
 @given(rows_of_a_batch(), st.integers(0, 4))
+@settings(deadline=None)
 def test_no_other_groups_cost_less(rows: list[EncodedRow], cost: int) -> None:
     def tokens(groups: list[tuple[int, list[int]]]) -> int:
         rests = sum(len(rows[at].ids) - prefix for prefix, members in groups for at in members)
@@ -97,6 +101,7 @@ def test_rows_of_several_instructions_share_each_of_them_once() -> None:
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_every_target_is_predicted_once_from_the_token_before_it(rows: list[EncodedRow]) -> None:
     pack = collate_packed(rows)
     assert pack["labels"].tolist() == [token for row in rows for token in row.ids[row.prompt_length :]]
@@ -106,6 +111,7 @@ def test_every_target_is_predicted_once_from_the_token_before_it(rows: list[Enco
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_every_token_sees_its_own_row_up_to_itself(rows: list[EncodedRow]) -> None:
     pack, groups = collate_packed(rows), group_by_prefix(rows)
     prefix_of = {at: group.prefix for group in groups for at in group.rows}
@@ -121,6 +127,7 @@ def test_every_token_sees_its_own_row_up_to_itself(rows: list[EncodedRow]) -> No
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_lines_see_what_the_dense_mask_says(rows: list[EncodedRow]) -> None:
     layout = collate_packed(rows)["layout"]
     mask = dense_mask(layout)
@@ -140,6 +147,7 @@ def test_lines_see_what_the_dense_mask_says(rows: list[EncodedRow]) -> None:
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_padding_masks_everything_that_is_no_token(rows: list[EncodedRow]) -> None:
     batch = collate_padded(rows, pad_id=9)
     for line, row in enumerate(rows):
@@ -150,6 +158,7 @@ def test_padding_masks_everything_that_is_no_token(rows: list[EncodedRow]) -> No
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_of_padded_rows_the_states_that_predict_are_those_of_a_pack(rows: list[EncodedRow]) -> None:
     padded, pack = answers_only(collate_padded(rows)), collate_packed(rows)
     assert padded["labels"].tolist() == pack["labels"].tolist()
@@ -158,6 +167,7 @@ def test_of_padded_rows_the_states_that_predict_are_those_of_a_pack(rows: list[E
 
 
 @given(rows_of_a_batch(), st.integers(1, 40), st.integers(0, 4))
+@settings(deadline=None)
 def test_cutting_a_batch_loses_no_row_and_keeps_the_budget(rows: list[EncodedRow], budget: int, cost: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "GROUP_COST", cost)
@@ -169,5 +179,6 @@ def test_cutting_a_batch_loses_no_row_and_keeps_the_budget(rows: list[EncodedRow
 
 
 @given(rows_of_a_batch())
+@settings(deadline=None)
 def test_a_batch_of_one_group_is_cut_in_order(rows: list[EncodedRow]) -> None:
     assert [row for pack in split_into_packs(rows, 10_000) for row in pack] == rows or len(group_by_prefix(rows)) > 1
