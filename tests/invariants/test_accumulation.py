@@ -48,8 +48,9 @@ def weights_after_one_step(out: Path, **settings: object) -> tuple[float, torch.
         {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 8},
         {"per_device_train_batch_size": 8, "max_pack_tokens": 50},
         {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3, "max_pack_tokens": 1},
-        {"per_device_train_batch_size": 8, "packing": False},
-        {"per_device_train_batch_size": 8, "packing": False, "max_pack_tokens": 50},
+        {"per_device_train_batch_size": 8, "packing": "plain"},
+        {"per_device_train_batch_size": 8, "packing": "off"},
+        {"per_device_train_batch_size": 8, "packing": "plain", "max_pack_tokens": 50},
         {"per_device_train_batch_size": 8, "gradient_checkpointing": True},
     ],
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from peft import IA3Config, LoraConfig, PeftConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
@@ -21,6 +23,12 @@ from transformers import (
 )
 
 import extune
+from extune.models.adapters import add_adapter
+from extune.models.base_model import load_base
+from extune.recipe.adapters import QloraAdapter
+from extune.recipe.sections import PackingName
+from extune.runs.contract import Quantization
+from extune.tokens import packing
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
@@ -98,6 +106,20 @@ def checkpointed() -> PreTrainedModel:
     return model
 
 
+@st.composite
+def rows_of_several_prefixes(draw: st.DrawFn) -> list[EncodedRow]:
+    """Rows that begin with one of several heads, which share beginnings of their own; also rows that share nothing."""
+    token = st.integers(20, 119)
+    beginning = draw(st.lists(token, max_size=20))
+    heads = [[*beginning, *draw(st.lists(token, max_size=30))] for _ in range(draw(st.integers(1, 3)))]
+    rows = []
+    for number in range(draw(st.integers(1, 7))):
+        prompt = [*draw(st.sampled_from(heads)), *draw(st.lists(token, min_size=1, max_size=8))]
+        answer = draw(st.lists(token, min_size=1, max_size=6))
+        rows.append(EncodedRow(str(number), (*prompt, *answer), len(prompt), ""))
+    return rows
+
+
 def some_rows(prefix: int = 12, count: int = 7, seed: int = 5) -> list[EncodedRow]:
     draw = random.Random(seed)
     head = [draw.randrange(20, 120) for _ in range(prefix)]
@@ -133,20 +155,79 @@ def test_packed_equals_one_row_at_a_time_with_the_embedded_base() -> None:
     assert_packed_equals_single_rows(AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), some_rows(), 80)
 
 
-def assert_packed_equals_single_rows(model: PreTrainedModel, rows: list[EncodedRow], max_tokens: int) -> None:
-    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
+@given(rows_of_several_prefixes(), st.integers(1, 200), st.integers(0, 40), st.integers(1, 9))
+@settings(max_examples=12, deadline=None)
+def test_any_rows_in_any_groups_equal_one_row_at_a_time(rows: list[EncodedRow], budget: int, cost: int, at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "GROUP_COST", cost)
+        assert_packed_equals_single_rows(with_lora(), rows, budget, at_once)
+
+
+@pytest.mark.parametrize("build", [qwen3, with_lora, with_dora, with_ia3, with_prefix, llama])
+def test_groups_of_rows_equal_one_row_at_a_time(build: Callable[[], PreTrainedModel]) -> None:
+    rows = [*some_rows(30, 3, seed=1), *some_rows(40, 4, seed=2), *some_rows(0, 2, seed=3)]
+    random.Random(4).shuffle(rows)
+    assert len(packing.group_by_prefix(rows)) > 1
+    assert_packed_equals_single_rows(build(), rows, 10_000, at_once=5)
+
+
+def test_a_base_in_four_bits_is_packed_exactly() -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra qlora is not installed")
+    base = load_base(BASE, "float32", "cpu", Quantization(type="nf4", double=True))
+    assert_packed_equals_single_rows(add_adapter(base, QloraAdapter(r=4, lora_dropout=0.0)), some_rows(), 80)
+
+
+@pytest.mark.parametrize("name", ["shared_prefix", "plain"])
+@pytest.mark.parametrize("build", [qwen3, with_lora, with_prefix])
+def test_logits_in_parts_are_those_of_the_whole(build: Callable[[], PreTrainedModel], name: PackingName) -> None:
+    rows, model = some_rows(), build()
     with packed_attention_in(model):
-        packed_loss, packed_gradient = loss_and_gradients(model, rows, BatchCollator(packing=True, max_tokens=max_tokens))
+        loss, gradient = loss_and_gradients(model, rows, BatchCollator(name, 10_000))
+        for at_once in (1, 4, 1000):
+            found, parts = loss_and_gradients(model, rows, BatchCollator(name, 10_000, at_once=at_once))
+            assert found == pytest.approx(loss, rel=EXACT)
+            assert (parts - gradient).norm() <= EXACT * gradient.norm()
+
+
+@pytest.mark.parametrize("build", [with_lora, with_prefix, checkpointed])
+def test_several_steps_end_at_the_same_weights(build: Callable[[], PreTrainedModel]) -> None:
+    started = trained_weights(build())
+    ends = []
+    for name in ("off", "plain", "shared_prefix"):
+        model = build()
+        optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=0.1)
+        with packed_attention_in(model):
+            for step in range(4):
+                loss_and_gradients(model, some_rows(seed=step), BatchCollator(name, 100))
+                optimizer.step()
+        ends.append(trained_weights(model))
+    for end in ends[1:]:
+        assert (end - ends[0]).norm() <= 1e-4 * (ends[0] - started).norm()
+
+
+def trained_weights(model: PreTrainedModel) -> torch.Tensor:
+    return torch.cat([one.detach().flatten().clone() for one in model.parameters() if one.requires_grad])
+
+
+def assert_packed_equals_single_rows(
+    model: PreTrainedModel, rows: list[EncodedRow], max_tokens: int, at_once: int | None = None
+) -> None:
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing="off", max_tokens=1))
+    with packed_attention_in(model):
+        packed_loss, packed_gradient = loss_and_gradients(
+            model, rows, BatchCollator("shared_prefix", max_tokens, at_once=at_once)
+        )
     assert packed_loss == pytest.approx(loss, rel=EXACT)
     assert (packed_gradient - gradient).norm() <= EXACT * gradient.norm()
 
 
 @pytest.mark.parametrize("build", [qwen3, with_prefix, with_prompt, with_prompt_encoder])
 @pytest.mark.parametrize("max_tokens", [10_000, 80])
-def test_padded_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int) -> None:
+@pytest.mark.parametrize("name", ["plain", "off"])
+def test_padded_equals_one_row_at_a_time(build: Callable[[], PreTrainedModel], max_tokens: int, name: PackingName) -> None:
     rows, model = some_rows(), build()
-    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=1))
-    padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=max_tokens))
+    loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing="off", max_tokens=1))
+    padded_loss, padded_gradient = loss_and_gradients(model, rows, BatchCollator(packing=name, max_tokens=max_tokens))
     assert padded_loss == pytest.approx(loss, rel=EXACT)
     assert (padded_gradient - gradient).norm() <= EXACT * gradient.norm()
 
@@ -159,7 +240,7 @@ def test_embeddings_of_virtual_tokens_are_not_packed(build: Callable[[], PreTrai
 
 @pytest.mark.parametrize("build", [with_dora, with_ia3, with_prompt, with_prompt_encoder])
 def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrainedModel]) -> None:
-    rows, collator = some_rows(), BatchCollator(packing=False, max_tokens=10_000)
+    rows, collator = some_rows(), BatchCollator(packing="plain", max_tokens=10_000)
     loss, gradient = loss_and_gradients(build(), rows, collator)
     model = build()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -168,12 +249,12 @@ def test_checkpointed_layers_have_the_same_gradient(build: Callable[[], PreTrain
     assert (same_gradient - gradient).norm() <= EXACT * gradient.norm()
 
 
-@pytest.mark.parametrize(("build", "packing"), [(with_prefix, True), (with_prefix, False), (with_prompt, False)])
-def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], packing: bool) -> None:
+@pytest.mark.parametrize(("build", "name"), [(with_prefix, "shared_prefix"), (with_prefix, "plain"), (with_prompt, "plain")])
+def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTrainedModel], name: PackingName) -> None:
     rows, model = some_rows(), build()
-    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing=False, max_tokens=10_000))
+    exact, _ = loss_and_gradients(model, rows, BatchCollator(packing="plain", max_tokens=10_000))
     with packed_attention_in(model), torch.autocast("cpu", torch.bfloat16):
-        loss, gradient = loss_and_gradients(model, rows, BatchCollator(packing, max_tokens=10_000))
+        loss, gradient = loss_and_gradients(model, rows, BatchCollator(name, max_tokens=10_000))
     assert loss == pytest.approx(exact, rel=3e-2)
     assert torch.isfinite(gradient).all()
     assert gradient.norm() > 0
@@ -181,7 +262,7 @@ def test_virtual_tokens_are_multiplied_in_bfloat16_too(build: Callable[[], PreTr
 
 def test_a_model_that_may_pack_still_computes_plain_batches() -> None:
     rows, model = some_rows(), qwen3()
-    collator = BatchCollator(packing=False, max_tokens=10_000)
+    collator = BatchCollator(packing="plain", max_tokens=10_000)
     plain = loss_and_gradients(model, rows, collator)
     with packed_attention_in(model):
         same = loss_and_gradients(model, rows, collator)

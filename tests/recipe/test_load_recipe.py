@@ -56,6 +56,20 @@ def test_numbers_and_truth_values_get_their_types(recipe_file: Path) -> None:
     assert recipe.data.train_limit is None
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("true", "shared_prefix"), ("False", "plain"), ("shared_prefix", "shared_prefix"), ("plain", "plain"), ("off", "off")],
+)
+def test_packing_has_three_ways_of_which_two_were_truth_values(tmp_path: Path, written: str, meant: str) -> None:
+    recipe = load_recipe(write(tmp_path, f"{MINIMAL}training: {{packing: {written}}}\n"))
+    assert recipe.training.packing == meant
+    assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
+
+
+def test_another_way_of_packing_is_refused(recipe_file: Path) -> None:
+    assert "shared_prefix" in str(failure(recipe_file, "training.packing=dense"))
+
+
 def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, recipe_file: Path) -> None:
     assert load_recipe(recipe_file).name == "ner"
     assert load_recipe(write(tmp_path, "name: other\n" + MINIMAL)).name == "other"

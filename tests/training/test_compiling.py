@@ -14,7 +14,9 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
+from extune.training.batches import BatchCollator, target_losses
 from extune.training.compiling import compile_layers, compiling_obstacle
+from extune.training.packed_attention import packed_attention_in
 from extune.training.trainer import TrainingSetup, train_model
 
 CPU = torch.device("cpu")
@@ -95,3 +97,38 @@ def test_without_a_compiler_training_goes_on(
         model = train(tmp_path, compiled=True)
     assert "no C++ compiler" in caplog.text
     assert not torch.equal(next(model.parameters()), next(make_model().parameters()))
+
+
+def rows_of_shape(count: int, prefix: int, seed: int) -> list[EncodedRow]:
+    draw = torch.Generator().manual_seed(seed)
+
+    def ids(length: int) -> list[int]:
+        return torch.randint(4, 40, (length,), generator=draw).tolist()
+
+    head = ids(prefix)
+    prompts = [[*head, at + 4, *ids(5 + 3 * at % 7)] for at in range(count)]
+    return [EncodedRow(str(at), (*one, *ids(2 + at % 3)), len(one), "") for at, one in enumerate(prompts)]
+
+
+@has_compiler
+def test_layers_are_compiled_once_for_packs_of_all_sizes() -> None:
+    """Also where rows share nothing, and for a row that is alone in its pack."""
+    model = make_model()
+    view = compile_layers(model).train()
+
+    def losses(rows: list[EncodedRow]) -> torch.Tensor:
+        (pack,) = BatchCollator("shared_prefix", 10_000).packs(rows)
+        found = target_losses(view, pack)
+        found.sum().backward()
+        return found.detach()
+
+    with packed_attention_in(model):
+        losses(rows_of_shape(5, 17, seed=1))
+        torch.compiler.set_stance("fail_on_recompile")
+        try:
+            for count, prefix in ((5, 18), (9, 20), (4, 0), (1, 12), (3, 1)):
+                rows = rows_of_shape(count, prefix, seed=count)
+                (pack,) = BatchCollator("off", 10_000).packs(rows)
+                torch.testing.assert_close(losses(rows), target_losses(model, pack).detach(), rtol=1e-4, atol=1e-5)
+        finally:
+            torch.compiler.set_stance("default")

@@ -21,6 +21,7 @@ from extune.recipe.load import recipe_from_values
 from extune.recipe.sections import Recipe
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import shared_prefix_length
+from extune.training import packed_attention
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.memory_estimate import bytes_in_4bit, fits, measure_model, optimizer_bytes
 from extune.training.memory_of_activations import PackShape
@@ -141,7 +142,7 @@ def kept_by(model: torch.nn.Module, rows: list[EncodedRow], packing: bool) -> in
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    (pack,) = BatchCollator(packing, max_tokens=1 << 20).packs(rows)
+    (pack,) = BatchCollator("shared_prefix" if packing else "plain", max_tokens=1 << 20).packs(rows)
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
         losses = target_losses(model.train(), pack)
     del losses
@@ -156,8 +157,11 @@ BFLOAT16 = {True: Precision("float32", autocast=True), False: Precision("bfloat1
 @pytest.mark.parametrize("adapter", [{"lora_dropout": 0.0}, {"method": "full"}, {"method": "prefix_tuning"}], ids=str)
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("exact", [True, False], ids=["float32", "bfloat16"])
-def test_activations_are_never_estimated_too_low(exact: bool, name: str, adapter: dict[str, Any], packing: bool) -> None:
+def test_activations_are_never_estimated_too_low(
+    exact: bool, name: str, adapter: dict[str, Any], packing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor so high that the estimate says nothing: at most three times what is kept."""
+    monkeypatch.setattr(packed_attention, "SHORT", 0)  # in float32 CPUs keep more than the GPUs that are planned for
     recipe = recipe_with(adapter)
     precision = FLOAT32 if exact else BFLOAT16[recipe.adapter.writes_model]
     torch.manual_seed(0)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from extune.errors import TrainingError
+from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
-from extune.training.preflight import packing_difference, packing_obstacle, require_first_step, require_rows
+from extune.training.preflight import packing_obstacle, require_first_step, require_rows
+from extune.training.trainer import TrainingSetup, train_model
 
 SHAPE = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-COLLATOR = BatchCollator(packing=True, max_tokens=1000)
+COLLATOR = BatchCollator(packing="shared_prefix", max_tokens=1000)
 
 
 @pytest.fixture
@@ -40,7 +44,6 @@ def test_a_sound_start_passes_and_leaves_everything_as_it_was(model: PreTrainedM
     random_state = torch.get_rng_state()
     with packed_attention_in(model):
         require_first_step(model, rows, COLLATOR, target_losses)
-    assert packing_difference(model, rows, torch.device("cpu")) is None
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(torch.equal(now, then) for now, then in zip(model.parameters(), before, strict=True))
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -61,13 +64,13 @@ def test_a_row_without_target_is_named(rows: list[EncodedRow]) -> None:
 def test_a_loss_that_is_not_finite(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
     torch.nn.init.constant_(model.model.norm.weight, float("inf"))
     with pytest.raises(TrainingError, match="the loss of the first batch"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), target_losses)
 
 
 def test_nothing_to_train(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
     model.requires_grad_(False)
     with pytest.raises(TrainingError, match="no weight is trainable"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), target_losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), target_losses)
 
 
 def test_weights_that_the_loss_does_not_reach(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
@@ -78,7 +81,7 @@ def test_weights_that_the_loss_does_not_reach(model: PreTrainedModel, rows: list
         return target_losses(model, pack) + 0 * model.spare.weight.sum()
 
     with pytest.raises(TrainingError, match="is zero"):
-        require_first_step(model, rows, BatchCollator(packing=False, max_tokens=1000), losses)
+        require_first_step(model, rows, BatchCollator(packing="plain", max_tokens=1000), losses)
 
 
 def test_a_pack_that_does_not_fit_in_memory(model: PreTrainedModel, rows: list[EncodedRow]) -> None:
@@ -97,21 +100,44 @@ def test_other_errors_of_the_model_are_not_taken_for_memory(model: PreTrainedMod
         require_first_step(model, rows, COLLATOR, losses)
 
 
-def test_layers_with_a_window_are_not_packed(model: PreTrainedModel) -> None:
-    mistral = MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=1, sliding_window=8))
-    assert packing_obstacle(model) is None
-    assert "whole sequence" in str(packing_obstacle(mistral))
-
-
-class Leaky(Qwen3ForCausalLM):
-    """A model that does not hand the layout down to its attention, so that rests see each other."""
-
-    def forward(self, *args: object, logits_to_keep: torch.Tensor | int = 0, **kwargs: object) -> object:
-        kwargs.pop("layout", None)
-        return super().forward(*args, logits_to_keep=logits_to_keep, **kwargs)
-
-
-def test_a_model_whose_packed_losses_differ_is_found(rows: list[EncodedRow]) -> None:
+def base(kind: str, **settings: object) -> PreTrainedModel:
+    """A tiny model of this architecture."""
     torch.manual_seed(0)
-    leaky = Leaky(Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16, initializer_range=0.5))
-    assert "differ" in str(packing_difference(leaky, rows, torch.device("cpu")))
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SHAPE, **settings))
+
+
+def test_layers_with_a_window_are_packed_only_where_they_see_the_whole_row(model: PreTrainedModel) -> None:
+    mistral = base("mistral", num_key_value_heads=1, sliding_window=8)
+    assert packing_obstacle(model) is None
+    assert "8 tokens" in str(packing_obstacle(mistral))
+    assert "8 tokens" in str(packing_obstacle(mistral, longest=9))
+    assert packing_obstacle(mistral, longest=8) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "word"),
+    [
+        ("gemma3_text", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "8 tokens"),
+        ("qwen3_next", {"num_key_value_heads": 1, "head_dim": 16, "num_experts": 2}, "state"),
+        ("mamba", {}, "state"),
+        ("bloom", {}, "interface"),
+    ],
+)
+def test_architectures_that_cannot_be_packed_are_recognised(kind: str, settings: dict[str, object], word: str) -> None:
+    assert word in str(packing_obstacle(base(kind, **settings), longest=20))
+
+
+def test_a_model_with_a_window_trains_padded_with_logits_of_answers_only(
+    rows: list[EncodedRow], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = TrainingSection(max_steps=1, per_device_train_batch_size=4)
+    with caplog.at_level(logging.WARNING, logger="extune"):
+        result = train_model(
+            base("mistral", num_key_value_heads=1, sliding_window=8),
+            rows,
+            TrainingSetup(training, SelectionSection()),
+            tmp_path,
+        )
+    assert not result.packed
+    assert "8 tokens" in caplog.text
+    assert "every token" not in caplog.text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +66,7 @@ def log_lines(path: Path) -> Iterator[dict[str, float]]:
 
 def mean_loss(model: PreTrainedModel) -> float:
     with torch.no_grad():
-        (pack,) = BatchCollator(packing=False, max_tokens=10_000).packs(some_rows())
+        (pack,) = BatchCollator(packing="plain", max_tokens=10_000).packs(some_rows())
         return float(target_losses(model, pack).mean())
 
 
@@ -149,23 +148,6 @@ def test_without_a_console_nothing_is_printed(tmp_path: Path, capsys: pytest.Cap
 def test_a_loss_that_diverges_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="the loss became"):
         train_model(tiny(), some_rows(), setup(learning_rate=1e30, lr_scheduler_type="constant", warmup_ratio=0), tmp_path)
-
-
-class Leaky(Qwen3ForCausalLM):
-    """A model that does not hand the layout down to its attention."""
-
-    def forward(self, *args: object, logits_to_keep: torch.Tensor | int = 0, **kwargs: object) -> object:
-        kwargs.pop("layout", None)
-        return super().forward(*args, logits_to_keep=logits_to_keep, **kwargs)
-
-
-def test_where_packing_is_not_exact_training_falls_back_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    torch.manual_seed(0)
-    leaky = Leaky(Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16, initializer_range=0.5))
-    with caplog.at_level(logging.WARNING, logger="extune"):
-        result = train_model(leaky, some_rows(), setup(max_steps=1), tmp_path)
-    assert not result.packed
-    assert "without packing" in caplog.text
 
 
 def test_what_is_trained_is_float32() -> None:

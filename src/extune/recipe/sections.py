@@ -18,6 +18,7 @@ FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choic
 ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
 StrategyName = Literal["ddp", "zero1", "zero2"]
 TrackerName = Literal["tensorboard", "wandb", "swanlab", "mlflow"]
+PackingName = Literal["shared_prefix", "plain", "off"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
 METRICS: Mapping[str, tuple[MetricName, ...]] = {
     "extraction": ("f1", "loss"),
@@ -31,6 +32,11 @@ METRICS: Mapping[str, tuple[MetricName, ...]] = {
 def _as_names(value: object) -> object:
     """Accept one name as well as a list of names."""
     return (value,) if isinstance(value, str) else value
+
+
+def _as_packing(value: object) -> object:
+    """Recipes of earlier versions say true or false."""
+    return {"true": "shared_prefix", "false": "plain"}.get(str(value).lower(), value)
 
 
 ColumnNames = Annotated[tuple[str, ...] | None, BeforeValidator(_as_names)]
@@ -161,7 +167,11 @@ class TrainingSection(Section):
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     gradient_checkpointing: bool = False
-    packing: bool = Field(True, description="compute the prompt prefix that a batch shares once")
+    packing: Annotated[PackingName, BeforeValidator(_as_packing)] = Field(
+        "shared_prefix",
+        description="shared_prefix: prompt prefixes that rows of a batch share are computed once; plain: padded rows, logits"
+        " of answers only; off: padded rows, every logit, as other tools do. The gradient is the same",
+    )
     seed: int = 17
     seeds: tuple[int, ...] = Field((), description="train once per seed and report mean and standard deviation")
     logging_steps: int = Field(10, ge=1, description="optimizer steps between lines of log.jsonl")

@@ -189,7 +189,7 @@ def _count_rows(recipe: Recipe, rows: Sequence[EncodedRow], exact: bool) -> Epoc
     return EpochCount(
         rows=len(rows),
         tokens=tokens,
-        computed=tokens - prefix * (len(rows) - batches) if training.packing else tokens,
+        computed=tokens - prefix * (len(rows) - batches) if training.packing == "shared_prefix" else tokens,
         targets=sum(answers),
         steps=math.ceil(batches / training.gradient_accumulation_steps),
         prefix=prefix,

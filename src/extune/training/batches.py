@@ -2,19 +2,33 @@
 
 A batch counts examples, as the recipe says. Memory only subdivides it: each pack adds its summed loss and gradient, so
 that how a batch was cut cannot be seen in the result.
+
+Only hidden states that predict a target need logits. They are picked where they enter the model's head, through a hook of
+PyTorch's: so that what a model does to logits behind its head happens to these too, also where its forward has no
+`logits_to_keep`, and padded rows, whose targets stand in different columns, compute no more than packs do.
+
+Shapes: B rows, T tokens, N targets, H hidden, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
+from extune.models.adapters import count_virtual_tokens
+from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
-from extune.tokens.packing import IGNORED, collate_packed, collate_padded, split_into_lines, split_into_packs
+from extune.tokens.packing import IGNORED, answers_only, collate_packed, collate_padded, split_into_lines, split_into_packs
+
+MOST_LOGITS = 1 << 26
+"""That are kept at once: with their float32 copy, its log-softmax and the gradients of both they take about 1.2 GB."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +36,17 @@ class BatchCollator:
     """Rows to a batch of packs.
 
     Attributes:
-        packing: share the prompt prefix; else plain padded rows.
+        packing: as in the recipe.
         max_tokens: of one pack, padding included; a longer row still makes a pack of its own.
         spare: with several processes, a row that a batch without rows computes with, but has no targets of.
+        at_once: targets whose logits are kept together; those of the others are computed again for the backward pass.
+            None keeps all.
     """
 
-    packing: bool
+    packing: PackingName
     max_tokens: int
     spare: EncodedRow | None = None
+    at_once: int | None = None
 
     def __call__(self, rows: Sequence[EncodedRow]) -> dict[str, Any]:
         """The packs, and `labels` and `shift_labels`, both (N,): all targets, by which the Trainer counts a step's targets."""
@@ -45,24 +62,72 @@ class BatchCollator:
 
     def packs(self, rows: Sequence[EncodedRow]) -> list[dict[str, Any]]:
         """The rows as inputs of `target_losses`, in order."""
-        if self.packing:
-            return [dict(collate_packed(part)) for part in split_into_packs(rows, self.max_tokens)]
-        return [dict(collate_padded(part)) for part in split_into_lines(rows, self.max_tokens)]
+        if self.packing == "shared_prefix":
+            packs: list[dict[str, Any]] = [dict(collate_packed(part)) for part in split_into_packs(rows, self.max_tokens)]
+        else:
+            padded = [collate_padded(part) for part in split_into_lines(rows, self.max_tokens)]
+            packs = [answers_only(lines) if self.packing == "plain" else {**lines} for lines in padded]
+        return packs if self.at_once is None else [{**pack, "at_once": self.at_once} for pack in packs]
 
 
 def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
-    """Cross-entropy of every target of a pack, (N,) float32 nats, in the order of the rows."""
-    if "layout" in pack:
-        logits_NV = model(
-            input_ids=pack["input_ids"],
-            position_ids=pack["position_ids"],
-            layout=pack["layout"],
-            logits_to_keep=pack["target_positions"],
-            use_cache=False,
-        ).logits[0]
-        return cross_entropy(logits_NV.float(), pack["labels"], reduction="none")
-    labels_BT = pack["labels"][:, 1:]  # position t predicts token t + 1
-    is_target_BT = labels_BT != IGNORED
-    logits_BTV = model(input_ids=pack["input_ids"], attention_mask=pack["attention_mask"], use_cache=False).logits
-    logits_BTV = logits_BTV[:, -pack["labels"].shape[1] : -1]  # learned virtual tokens come first and predict nothing
-    return cross_entropy(logits_BTV[is_target_BT].float(), labels_BT[is_target_BT], reduction="none")
+    """Cross-entropy of every target of a pack, (N,) float32 nats, in the order of the rows.
+
+    Args:
+        model: perhaps wrapped for several processes.
+        pack: one of `BatchCollator.packs`.
+    """
+    inputs = {name: pack[name] for name in ("input_ids", "attention_mask", "position_ids", "layout") if name in pack}
+    tokens = pack["input_ids"].shape[1]
+    if "target_positions" not in pack:  # every logit
+        logits_BTV = model(**inputs, use_cache=False).logits[:, -tokens:]  # behind those of learned virtual tokens
+        is_target_BT = pack["labels"][:, 1:] != IGNORED  # position t predicts token t + 1
+        return _losses(logits_BTV[:, :-1][is_target_BT], pack["labels"][:, 1:][is_target_BT])
+    inner = extract_model_from_parallel(model)
+    if "layout" in pack and not count_virtual_tokens(inner):
+        # transformers takes a mask of four dimensions as it is, and packs have their layout; else it would draw T x T of it
+        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=pack["input_ids"].device)
+    head = inner.get_output_embeddings()
+    labels_N, size = pack["labels"], pack.get("at_once", len(pack["labels"]))
+    with _only_targets(head, pack["target_positions"], tokens, size) as picked:
+        logits = model(**inputs, use_cache=False).logits
+    if not picked:  # the model multiplies with its head's weights, but does not call it
+        return _losses(logits[:, -tokens:].flatten(0, 1).index_select(0, pack["target_positions"]), labels_N)
+    (hidden_NH,) = picked
+    chunks = [_losses(logits.squeeze(0), labels_N[:size])]
+    for start in range(size, len(labels_N), size):
+        part = slice(start, start + size)
+        chunks.append(checkpoint(_head_losses, head, hidden_NH[part], labels_N[part], use_reentrant=False))
+    return torch.cat(chunks)
+
+
+@contextmanager
+def _only_targets(head: torch.nn.Module, positions_N: torch.Tensor, tokens: int, size: int) -> Iterator[list[torch.Tensor]]:
+    """Inside the block `head` gets the hidden states of the first `size` targets instead of all; those of all are collected.
+
+    Args:
+        head: whose input is (B, virtual tokens + T, H).
+        positions_N: of the targets among the B * T tokens.
+        tokens: T.
+        size: how many targets the head computes.
+    """
+    picked: list[torch.Tensor] = []
+
+    def pick(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden_NH = inputs[0][:, -tokens:].flatten(0, 1).index_select(0, positions_N)
+        picked.append(hidden_NH)
+        return (hidden_NH[None, :size], *inputs[1:])
+
+    handle = head.register_forward_pre_hook(pick)
+    try:
+        yield picked
+    finally:
+        handle.remove()
+
+
+def _head_losses(head: torch.nn.Module, hidden_NH: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
+    return _losses(head(hidden_NH), labels_N)
+
+
+def _losses(logits_NV: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(logits_NV.float(), labels_N, reduction="none")

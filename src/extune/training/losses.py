@@ -26,7 +26,7 @@ def sum_target_losses(model: PreTrainedModel | PeftModel, rows: Sequence[Encoded
     total, tokens = 0.0, 0
     try:
         with torch.no_grad():
-            for pack in BatchCollator(packing=False, max_tokens=_TOKENS).packs(rows):
+            for pack in BatchCollator(packing="plain", max_tokens=_TOKENS).packs(rows):
                 losses_N = target_losses(model, to_device(pack, model.device))
                 total += float(losses_N.double().sum())
                 tokens += losses_N.numel()

@@ -84,7 +84,7 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
         recipe: of which adapter and training sections count.
         precision: in which it is to train.
     """
-    section = recipe.adapter
+    section, packing = recipe.adapter, recipe.training.packing
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(config)
         head = base.get_output_embeddings()
@@ -115,7 +115,7 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
         parameters=sum(one.numel() for one in whole.values()),
         trained=sum(one.numel() for one in trained),
         fixed=fixed,
-        obstacle=packing_obstacle(model) if recipe.training.packing else "training.packing is false",
+        obstacle=packing_obstacle(model) if packing == "shared_prefix" else f"training.packing is {packing}",
         shape=TrainedShape(
             hidden=text.hidden_size,
             layers=text.num_hidden_layers,

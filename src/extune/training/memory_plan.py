@@ -32,7 +32,7 @@ def activation_bytes_per_token(model: torch.nn.Module, row: EncodedRow, device: 
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    (pack,) = BatchCollator(packing=False, max_tokens=1).packs([row])
+    (pack,) = BatchCollator(packing="plain", max_tokens=1).packs([row])
     pack = {name: tensor.to(device) for name, tensor in pack.items()}
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
         losses_N = target_losses(model, pack)

@@ -1,4 +1,4 @@
-"""Attention over a pack: the prefix once, then all rests as one batch of short lines behind it.
+"""Attention over a pack: prefixes as one batch of short lines, then all rests as another behind them.
 
 In: queries, keys and values of one packed sequence and its layout. Out: what each token attends to. It knows nothing about
 models: it is registered with transformers' public `AttentionInterface`, and a model asks for it by name. A dense T x T mask
@@ -6,14 +6,14 @@ gives the same numbers; on a pack of 16 TCM sentences it took half of the whole 
 
 Prefix tuning puts V learned keys and values before those of the pack: every token sees all of them.
 
-Shapes: B rests, T tokens, P prefix tokens, S = T - P, R slots of a line, K = P + R keys, V virtual tokens (0 without prefix
-tuning), H heads, G heads of keys and values, D head size.
+Shapes: B rests, T tokens, G groups of rows that share a prefix, P and R slots of a line of a prefix and of a rest, L lines and
+S slots of either, V virtual tokens (0 without prefix tuning), K keys of a line, H heads, D head size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -25,6 +25,10 @@ from transformers.masking_utils import sdpa_mask
 from extune.tokens.packing import PackLayout
 
 NAME = "extune_packed"
+
+SHORT = 256
+"""Queries of a line up to which torch's kernel for CPUs (2.13) is slower in bfloat16 than in float32, backward pass included:
+with 66 queries it took 2.2 times as long, with 400 as long, with 800 seven tenths."""
 
 
 def packed_attention(  # noqa: PLR0913, PLR0917 - the signature is transformers'
@@ -53,40 +57,66 @@ def packed_attention(  # noqa: PLR0913, PLR0917 - the signature is transformers'
         return plain
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    virtual = key.shape[2] - query.shape[2]
-    seen = virtual + layout.prefix
-    head_1HPD = scaled_dot_product_attention(
-        query[:, :, : layout.prefix],
-        key[:, :, :seen],
-        value[:, :, :seen],
+    virtual, longest = key.shape[2] - query.shape[2], layout.heads_GP.shape[1]
+    keys_GHKD, values_GHKD = (_behind_virtual(part, layout.heads_GP, virtual) for part in (key, value))
+    heads_GHPD = _attend(
+        _lines(query, layout.heads_GP),
+        keys_GHKD,
+        values_GHKD,
         # torch's is_causal aligns the first query with the first key, which with virtual tokens is not its own
-        attn_mask=query.new_ones(layout.prefix, seen, dtype=torch.bool).tril(virtual) if virtual else None,
-        dropout_p=dropout,
-        scale=scaling,
-        is_causal=not virtual,
+        query.new_ones(longest, virtual + longest, dtype=torch.bool).tril(virtual) if virtual else None,
+        dropout,
+        scaling,
     )
-    rests_BHRD = scaled_dot_product_attention(
-        _lines(query, layout),
-        _behind_prefix(key, layout, virtual),
-        _behind_prefix(value, layout, virtual),
-        attn_mask=pad(layout.visible_RK, (virtual, 0), value=True),
-        dropout_p=dropout,
-        scale=scaling,
+    rests_BHRD = _attend(
+        _lines(query, layout.rests_BR),
+        _behind_heads(keys_GHKD, key, layout, virtual),
+        _behind_heads(values_GHKD, value, layout, virtual),
+        pad(layout.visible_BRK, (virtual, 0), value=True)[:, None],
+        dropout,
+        scaling,
     )
-    rests_SHD = rests_BHRD.transpose(1, 2).flatten(0, 1).index_select(0, layout.scatter_S)
-    return torch.cat([head_1HPD[0].transpose(0, 1), rests_SHD])[None], None
+    slots = torch.cat([lines_LHSD.transpose(1, 2).flatten(0, 1) for lines_LHSD in (heads_GHPD, rests_BHRD)])
+    return slots.index_select(0, layout.order_T)[None], None
 
 
-def _lines(tokens: torch.Tensor, layout: PackLayout) -> torch.Tensor:
-    """(1, H, T, D) to (B, H, R, D): one line per rest."""
-    picked = tokens[0].transpose(0, 1).index_select(0, layout.gather_BR.flatten())
-    return picked.view(*layout.gather_BR.shape, *picked.shape[1:]).transpose(1, 2)
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    dropout: float,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attention as torch computes it, causal without a mask; short lines on CPUs in float32."""
+    in_float32 = query.device.type == "cpu" and query.shape[2] <= SHORT
+    if in_float32:
+        dtype = value.dtype
+        query, key, value = query.float(), key.float(), value.float()
+    with torch.autocast("cpu", enabled=False) if in_float32 else nullcontext():
+        attended = scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None
+        )
+    return attended.to(dtype) if in_float32 else attended
 
 
-def _behind_prefix(tokens: torch.Tensor, layout: PackLayout, virtual: int) -> torch.Tensor:
-    """(1, H, V + T, D) to (B, H, V + K, D): virtual tokens and prefix before every line."""
-    prefix = tokens[:, :, : virtual + layout.prefix].expand(len(layout.gather_BR), -1, -1, -1)
-    return torch.cat([prefix, _lines(tokens[:, :, virtual:], layout)], dim=2)
+def _lines(tokens: torch.Tensor, indices_LS: torch.Tensor) -> torch.Tensor:
+    """(1, H, T, D) to (L, H, S, D): the tokens at the indices."""
+    picked = tokens.squeeze(0).transpose(0, 1).index_select(0, indices_LS.flatten())
+    return picked.view(*indices_LS.shape, *picked.shape[1:]).transpose(1, 2)
+
+
+def _behind_virtual(tokens: torch.Tensor, heads_GP: torch.Tensor, virtual: int) -> torch.Tensor:
+    """(1, H, V + T, D) to (G, H, V + P, D): virtual tokens before every prefix."""
+    lines = _lines(tokens, heads_GP + virtual)
+    return torch.cat([tokens[:, :, :virtual].expand(len(lines), -1, -1, -1), lines], dim=2) if virtual else lines
+
+
+def _behind_heads(heads_GHKD: torch.Tensor, tokens: torch.Tensor, layout: PackLayout, virtual: int) -> torch.Tensor:
+    """(1, H, V + T, D) to (B, H, V + P + R, D): before every rest what stands before it."""
+    rests, groups = len(layout.group_B), len(heads_GHKD)
+    before = heads_GHKD.expand(rests, -1, -1, -1) if groups == 1 else heads_GHKD.index_select(0, layout.group_B)
+    return torch.cat([before, _lines(tokens, layout.rests_BR + virtual)], dim=2)
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -1,6 +1,6 @@
 """Everything that can be known to fail is found before the first step.
 
-In: model, rows and how they are batched. Out: nothing, or a TrainingError that names the cause; and whether packing is safe
+In: model, rows and how they are batched. Out: nothing, or a TrainingError that names the cause; and what speaks against packing
 with this model. Weights, gradients, mode and random state are left as they were. It knows nothing about the Trainer.
 """
 
@@ -14,18 +14,13 @@ from typing import Any
 import torch
 from accelerate.utils import send_to_device
 from peft import PeftType
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from extune.errors import TrainingError
 from extune.tokens.encode import EncodedRow
-from extune.training.batches import BatchCollator, target_losses
-from extune.training.packed_attention import packed_attention_in
+from extune.training.batches import BatchCollator
 
 Losses = Callable[[PreTrainedModel, dict[str, Any]], torch.Tensor]
-
-MOST_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
-"""Relative distance between the packed and the padded losses of a batch's targets, by the dtype of the weights. On the embedded
-base it is about 1e-6 in float32 and 5e-3 in bfloat16; one row that sees another gives more than 0.1."""
 
 
 @contextmanager
@@ -125,39 +120,39 @@ def _raise_if_memory(error: BaseException, tokens: int) -> None:
         ) from error
 
 
-def packing_obstacle(model: PreTrainedModel) -> str | None:
-    """Why packing cannot work with this model, as far as its configuration says; None where nothing is in the way."""
+def packing_obstacle(model: PreTrainedModel, longest: int | None = None) -> str | None:
+    """Why packs cannot work with this model, as far as its code and configuration say; None where nothing is in the way.
+
+    Args:
+        model: with its adapter.
+        longest: tokens of the longest row, learned ones included: layers that look back as far see the whole row. None: any.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    layers = set(getattr(inner.config, "layer_types", None) or ["full_attention"])
+    config = inner.config.get_text_config()
     adapter = getattr(model, "active_peft_config", None)
     if adapter is not None and adapter.is_prompt_learning and adapter.peft_type != PeftType.PREFIX_TUNING:
         return "peft gives tokens behind the embeddings of virtual tokens no positions of their own"
+    if getattr(inner, "_is_stateful", False):
+        return "some layers keep a state instead of attending"
     if not getattr(inner, "_supports_attention_backend", False):
         return "the architecture does not use transformers' attention interface"
-    if layers != {"full_attention"} or getattr(inner.config, "sliding_window", None):
-        return "some layers do not attend to the whole sequence"
-    if "logits_to_keep" not in inspect.signature(inner.forward).parameters:
-        return "the architecture cannot limit its logits to the answer"
+    if reason := _short_sighted_layers(config, longest):
+        return reason
+    taken = inspect.signature(inner.forward).parameters
+    if "position_ids" not in taken or not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+        return "the architecture takes no positions or hands nothing down to its attention"
     return None
 
 
-def packing_difference(model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device) -> str | None:
-    """By how much the packed losses of these rows differ from the padded ones; None where they agree."""
-
-    def losses(packing: bool) -> torch.Tensor:
-        collator = BatchCollator(packing, max_tokens=1 << 30)
-        return torch.cat([target_losses(model, to_device(pack, device)) for pack in collator.packs(rows)])
-
-    with undisturbed(model), torch.no_grad():
-        model.eval()
-        padded_N = losses(packing=False)
-        with packed_attention_in(model):
-            packed_N = losses(packing=True)
-    difference = float((packed_N - padded_N).norm() / padded_N.norm())
-    dtype = next(model.parameters()).dtype
-    if difference <= MOST_DIFFERENCE.get(dtype, 0.0):
-        return None
-    return f"the packed losses of the first batch differ from the padded ones by {difference:.2g} (relative)"
+def _short_sighted_layers(config: PreTrainedConfig, longest: int | None) -> str | None:
+    """Which layers would not see all of a row of this length, as far as the configuration says."""
+    window = getattr(config, "sliding_window", None)
+    layers = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    if other := layers - {"full_attention", "sliding_attention"}:
+        return "some layers do not attend to the whole sequence: " + ", ".join(sorted(other))
+    if "sliding_attention" in layers and not (window and longest and longest <= window):
+        return f"some layers do not attend to the whole sequence, but to {window} tokens"
+    return None
 
 
 def to_device(pack: Any, device: torch.device) -> Any:

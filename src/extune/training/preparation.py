@@ -16,13 +16,17 @@ from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
+from extune.models.adapters import count_virtual_tokens
+from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
+from extune.tokens.packing import split_into_packs
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.data_order import LengthGroupedOrder
 from extune.training.memory_plan import plan_pack_tokens
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
-from extune.training.preflight import packing_difference, packing_obstacle, require_first_step, to_device
+from extune.training.preflight import packing_obstacle, require_first_step, to_device
+from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
 from extune.training.setup import TrainingSetup
 
 _LOG = logging.getLogger(__name__)
@@ -45,12 +49,14 @@ def plan_batches(
     longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[:batch_size]
     order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
-    packing = setup.training.packing
-    if packing and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):
-        _LOG.warning("training runs without packing, more slowly: %s", reason)
-        packing = False
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
-    collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None)
+    at_once = targets_at_once(model, max(first, key=_targets), args.device)
+    if at_once is None and max(map(_targets, rows)) > most_targets(model):
+        _LOG.warning("logits of long answers are not divided, and take more memory: the model changes them behind its head")
+    packing = _exact_packing(
+        model, setup.training.packing, longest[0], split_into_packs(first, tokens)[0], args.device, at_once
+    )
+    collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None, at_once=at_once)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator):
         all_used = require_first_step(model, longest, collator, losses)
@@ -65,6 +71,31 @@ def plan_batches(
     return collator
 
 
+def _exact_packing(
+    model: PreTrainedModel,
+    wanted: PackingName,
+    longest: EncodedRow,
+    first: Sequence[EncodedRow],
+    device: torch.device,
+    at_once: int | None,
+) -> PackingName:
+    """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
+    if wanted != "off" and (reason := answers_difference(model, min(first, key=lambda row: len(row.ids)), device)):
+        _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
+        return "off"
+    if wanted == "shared_prefix":
+        tokens = len(longest.ids) + count_virtual_tokens(model)
+        reason = packing_obstacle(model, tokens) or packing_difference(model, first, device, at_once)
+        if reason:
+            _LOG.warning("training runs without packing, more slowly: %s", reason)
+            return "plain"
+    return wanted
+
+
+def _targets(row: EncodedRow) -> int:
+    return len(row.ids) - row.prompt_length
+
+
 def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device: torch.device, autocast: bool) -> torch.Tensor:
     with computing(device, autocast=autocast):
         return target_losses(model, to_device(pack, device))
@@ -72,7 +103,7 @@ def _losses_in_precision(model: PreTrainedModel, pack: dict[str, Any], *, device
 
 def packed(model: PreTrainedModel, collator: BatchCollator) -> AbstractContextManager[None]:
     """Attention for packs inside the block, if the collator makes packs."""
-    return packed_attention_in(model) if collator.packing else nullcontext()
+    return packed_attention_in(model) if collator.packing == "shared_prefix" else nullcontext()
 
 
 @contextmanager

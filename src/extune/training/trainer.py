@@ -273,7 +273,7 @@ def train_model(
         steps=trainer.state.global_step,
         resumed_from=step_of(checkpoint) if checkpoint else 0,
         seconds=time.perf_counter() - start,
-        packed=collator.packing,
+        packed=collator.packing == "shared_prefix",
         log=log.path,
     )
 
