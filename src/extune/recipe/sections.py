@@ -104,6 +104,7 @@ class DataSection(Section):
     )
     window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
     train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
+    cache: bool = Field(True, description="keep training rows in ~/.cache/extune/tokens; false: in memory, encoded each time")
 
     @model_validator(mode="after")
     def _one_source_a_split(self) -> DataSection:

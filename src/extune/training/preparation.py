@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from heapq import nlargest
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.tokens.encode import EncodedRow
+from extune.tokens.token_store import row_lengths
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.data_order import LengthGroupedOrder
 from extune.training.memory_plan import plan_pack_tokens
@@ -42,8 +44,9 @@ def plan_batches(
     if args.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs)
     batch_size = setup.training.per_device_train_batch_size
-    longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[:batch_size]
-    order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
+    lengths = row_lengths(rows)
+    longest = [rows[at] for at in nlargest(batch_size, range(len(rows)), key=lengths.__getitem__)]
+    order = iter(LengthGroupedOrder(lengths, batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
     packing = setup.training.packing
     if packing and (reason := packing_obstacle(model) or packing_difference(model, first, args.device)):

@@ -26,6 +26,7 @@ from extune.errors import TrainingError
 from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
 from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
+from extune.tokens.token_store import row_lengths
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, ResumeCallback, Speed
 from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, step_of
@@ -117,9 +118,8 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of LengthGroupedOrder, the last partial one included, each shared out among the processes."""
-        lengths = [len(row.ids) for row in self.train_dataset]
         count = self.args.world_size
-        order = LengthGroupedOrder(lengths, self.args.train_batch_size * count, self.args.seed)
+        order = LengthGroupedOrder(row_lengths(self.train_dataset), self.args.train_batch_size * count, self.args.seed)
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,
             batch_sampler=BatchesOfProcess(order, self.args.process_index, count),
