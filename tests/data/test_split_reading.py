@@ -18,13 +18,16 @@ from extune.recipe.sections import DataSection, SplitSection
 TASK = ExtractionTask(types={"药": ""})
 GOOD = '{"text": "黄芪", "entities": [{"start": 0, "end": 2, "type": "药"}], "note": 1}\n'
 FILES = {
-    "rows.jsonl": GOOD * 3 + "no\n" + '{"text": "归", "entities": [{"start": [0], "end": [1], "type": "药"}]}\n' + GOOD,
-    "rows.txt": "黄 B-药\n芪 I-药\n\n归 B-药\n\n归 I-X\n\n归 O\n",
+    "rows.jsonl": GOOD * 3
+    + "no\n"
+    + '{"text": "归", "entities": [{"start": [0], "end": [1], "type": "药"}]}\n'
+    + '{"text": "归", "entities": []}\n',
+    "rows.txt": "黄 B-药\n芪 I-药\n\n当 B-药\n归 I-药\n\n归 I-X\n\n归 O\n",
     "rows.json": "[" + GOOD.strip() + "]",
 }
 
 
-@pytest.mark.parametrize("settings", [{}, {"train_limit": 2}, {"split": SplitSection(dev=1)}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"train_limit": 2}, {"split": SplitSection(dev=0.5)}], ids=str)
 @pytest.mark.parametrize("name", FILES)
 def test_a_reading_says_what_a_whole_reading_says(tmp_path: Path, name: str, settings: dict[str, object]) -> None:
     path = tmp_path / name

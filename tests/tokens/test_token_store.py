@@ -134,7 +134,7 @@ def test_of_writers_at_the_same_time_one_encodes(tmp_path: Path) -> None:
 
 
 def test_what_was_not_used_for_longest_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number, key in enumerate(("old", "used", "new")):
+    for number, key in enumerate(("old", "mid", "new")):
         open_store(tmp_path, key, Maker(), summarise)
         os.utime(tmp_path / key, (number, number))
     open_store(tmp_path, "old", Maker(), summarise)  # is used again
@@ -144,8 +144,8 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path: Path, monkeypatch: p
     (abandoned / "rows.arrow").touch()
     os.utime(abandoned / "rows.arrow", (0, 0))
     monkeypatch.setattr(token_store, "MOST_BYTES", 3 * size)
-    open_store(tmp_path, "last", Maker(), summarise)
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"new", "last", "old"}
+    open_store(tmp_path, "end", Maker(), summarise)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"new", "end", "old"}
 
 
 def test_only_the_user_may_look_into_the_folder(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def encode_examples(examples: Sequence[Example], encoder: BatchEncoder) -> Train
     return TrainingRows(rows, SplitProvenance(file=None, sha256=None, **_count(totals)))
 
 
-def prepare_rows(recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokenizerBase, base: Path) -> TrainingRows:
+def prepare_rows(
+    recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokenizerBase, base: Path, root: Path | None = None
+) -> TrainingRows:
     """The rows of `data.train`.
 
     Args:
@@ -67,6 +69,7 @@ def prepare_rows(recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokeni
         contract: that training obeys.
         tokenizer: of the base.
         base: folder of the base.
+        root: holds the stores; None: `store_root()`.
 
     Raises:
         DataError: as reading and encoding; or the data changed while they were read.
@@ -74,7 +77,8 @@ def prepare_rows(recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokeni
     """
     reading = SplitReading(recipe.data, "train", recipe.task)
     encoder = BatchEncoder(tokenizer, contract)
-    if not recipe.data.cache or not _is_writable(store_root()):
+    root = store_root() if root is None else root
+    if not recipe.data.cache or not _is_writable(root):
         rows, totals = encoder.encode(list(reading))
         return TrainingRows(rows, _describe(reading, hash_data(reading.path), totals))
     fingerprint = _fingerprint(recipe.data, reading.path)
@@ -91,12 +95,8 @@ def prepare_rows(recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokeni
         return asdict(_describe(reading, sha256, totals))
 
     files = [file for pattern in _TOKENIZER_FILES for file in base.glob(pattern)]
-    store, reused = open_store(
-        store_root(),
-        build_key(contract, files, fingerprint),
-        partial(_encode, reading, encoder),
-        describe,
-    )
+    key = build_key(contract, files, fingerprint)
+    store, reused = open_store(root, key, partial(_encode, reading, encoder), describe)
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in store.summary.items()}
     provenance = SplitProvenance(**values | {"file": reading.file})
     return TrainingRows(store, provenance, store.folder, reused)
