@@ -160,7 +160,9 @@ class TrainingSection(Section):
     optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw_torch_fused"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto", description="compute layers again to save memory; auto: where the longest row does not fit without"
+    )
     packing: bool = Field(True, description="compute the prompt prefix that a batch shares once")
     seed: int = 17
     seeds: tuple[int, ...] = Field((), description="train once per seed and report mean and standard deviation")
@@ -252,12 +254,12 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _methods_need_what_they_can_have(self) -> Recipe:
         method = self.adapter.method
-        if method == "prefix_tuning" and self.training.gradient_checkpointing:
+        if method == "prefix_tuning" and self.training.gradient_checkpointing is True:
             raise ValueError(
                 "training.gradient_checkpointing: true cannot be used with adapter.method: prefix_tuning: checkpointed layers"
                 " take no keys and values from outside, and these are what is trained"
             )
-        if self.base.compile and (method == "qlora" or self.training.gradient_checkpointing):
+        if self.base.compile and (method == "qlora" or self.training.gradient_checkpointing is True):
             key = "adapter.method: qlora" if method == "qlora" else "training.gradient_checkpointing: true"
             raise ValueError(f"base.compile: true cannot be used with {key}, whose code runs uncompiled")
         if method == "qlora" and self.base.dtype == "float32":

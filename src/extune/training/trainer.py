@@ -32,6 +32,7 @@ from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCa
 from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.memory_plan import peak_bytes
 from extune.training.optimizer import build_loraplus_optimizer
 from extune.training.precision import computing
 from extune.training.preflight import require_rows, undisturbed
@@ -56,6 +57,7 @@ class TrainingResult:
         seconds: wall time of this call, preflight and dev scoring included.
         packed: whether batches shared their prompt prefix.
         log: `log.jsonl`.
+        memory: the plan, in bytes; and `measured_peak` of the whole training where the device counts it, else None.
     """
 
     best_step: int
@@ -65,6 +67,7 @@ class TrainingResult:
     seconds: float
     packed: bool
     log: Path
+    memory: dict[str, Any]
 
 
 class ExtuneTrainer(Trainer):  # type: ignore[misc]
@@ -234,10 +237,13 @@ def train_model(
     args = build_arguments(setup, folder, len(rows), scored=score_dev is not None)
     share_cores(args.device)
     model.to(args.device)
-    collator = plan_batches(model, rows, setup, args)
+    collator, memory = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
     checkpoint = last_checkpoint(folder) if resume else None
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
+    _LOG.info("%s", memory)
+    if console and trainer.is_world_process_zero():
+        console.print(f"{memory}; {memory.free / (1 << 30):.2f} GiB were free", highlight=False)
     bar = ProgressCallback(console) if console and trainer.is_world_process_zero() else None
     resuming = ResumeCallback(checkpoint) if checkpoint else None
     trackers = build_trackers(setup.tracking, out, out.name)
@@ -257,6 +263,7 @@ def train_model(
         seconds=time.perf_counter() - start,
         packed=collator.packing,
         log=log.path,
+        memory=memory.to_json() | {"measured_peak": peak_bytes(args.device)},
     )
 
 
