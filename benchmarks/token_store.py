@@ -1,5 +1,6 @@
 """Memory and speed of preparing training rows: `python -m benchmarks.token_store [--rows 100000 1000000]`.
 
+`--tables` only writes the tables of docs/token-store*.md again.
 Each size runs in a process of its own, from a JSONL file to a token store that can be trained from. The rows are the first
 sentences of the bundled clinic notes, again and again, each with a number of its own. Writes
 `benchmarks/results/token-store.json`.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import extune
+from benchmarks.pages import ROOT, read_page, replace_block
 from extune.data.splits import read_split
 from extune.domain.annotation import Extraction
 from extune.files import write_json
@@ -35,6 +37,20 @@ from extune.tokens.encoding_processes import usable_processes
 from extune.tokens.token_store import TokenStore
 
 RESULT = Path(__file__).parent / "results" / "token-store.json"
+PAGES = {
+    "docs/token-store.md": (
+        "rows",
+        "JSONL",
+        "store",
+        "RSS before",
+        "peak RSS",
+        "of a process",
+        "rows/s",
+        "rows/CPU s",
+        "s reused",
+    ),
+    "docs/token-store.zh-CN.md": ("行", "JSONL", "存储", "之前", "峰值 RSS", "每个进程", "行/秒", "行/CPU 秒", "复用，秒"),
+}
 SIZES = (100_000, 1_000_000)
 _LIBRARIES = ("extune", "pyarrow", "tokenizers", "transformers")
 _DRAWN = 20_000
@@ -104,13 +120,35 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def update(page: str) -> tuple[str, str]:
+    """A page's text as it is and as the results want it."""
+    before = read_page(page)
+    keys = ("file_mib", "store_mib", "rss_before_mib", "peak_rss_mib", "peak_rss_of_a_worker_mib")
+    rates = ("rows_per_second", "rows_per_cpu_second", "seconds_when_reused")
+    lines = ["| " + " | ".join(PAGES[page]) + " |", "|" + "---:|" * len(PAGES[page])]
+    for size in json.loads(RESULT.read_text(encoding="utf-8"))["sizes"]:
+        cells = [f"{size['rows']:,}", *(f"{size[key]:,.0f}" for key in keys), *(f"{size[key]:,}" for key in rates)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return before, replace_block(before, "token-store", lambda: "\n".join(lines) + "\n")
+
+
+def write_tables() -> None:
+    """Write the tables into the pages."""
+    for page in PAGES:
+        (ROOT / page).write_text(update(page)[1], encoding="utf-8")
+
+
 def main() -> None:
     """Parse the command line, measure each size in its own process, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--one", nargs=2, type=Path, metavar=("FILE", "ROOT"), help=argparse.SUPPRESS)
+    parser.add_argument("--tables", action="store_true")
     arguments = parser.parse_args()
+    if arguments.tables:
+        write_tables()
+        return
     if arguments.one:
         print(json.dumps(measure(*arguments.one)))
         return
@@ -134,6 +172,8 @@ def main() -> None:
         "sizes": sizes,
     }
     write_json(arguments.out, result)
+    if arguments.out == RESULT:
+        write_tables()
 
 
 if __name__ == "__main__":
