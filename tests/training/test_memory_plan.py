@@ -24,7 +24,7 @@ from extune.training.preparation import packed, plan_batches
 from extune.training.setup import TrainingSetup, build_arguments
 
 BASE, CPU = resolve_base(EMBEDDED), torch.device("cpu")
-SMALL = ("base.compile=false", "training.per_device_train_batch_size=3")
+SMALL = ("base.compile=false", "training.per_device_train_batch_size=2")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,6 @@ def measured_peak(model: Any, pack: dict[str, Any], collator: BatchCollator, aut
     [
         ("float32", ("adapter.method=lora",)),
         ("float32", ("adapter.method=lora", "training.gradient_checkpointing=true")),
-        ("float32", ("adapter.method=full", "training.packing=false")),
         ("bfloat16", ("adapter.method=lora",)),
     ],
 )
@@ -84,25 +83,22 @@ def test_the_plan_is_within_a_fifth_of_the_measured_peak(
     longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[: setup.training.per_device_train_batch_size]
     pack = max(collator.packs(longest), key=lambda one: one["input_ids"].numel())
     assert plan.tokens == pack["input_ids"].numel()
+    assert plan.logits < plan.logits_full
     assert plan.peak == pytest.approx(measured_peak(model, pack, collator, setup.autocast), rel=0.2)
 
 
 def test_layers_are_computed_again_only_where_memory_needs_it(
     rows: list[EncodedRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    roomy = planned(rows, tmp_path, "float32", "adapter.method=lora")[2]
+    lora = ("adapter.method=lora", "training.per_device_train_batch_size=1")
+    roomy = planned(rows, tmp_path, "float32", *lora)[2]
     assert not roomy.checkpointing
     assert "gradient checkpointing off" in str(roomy)
     few = 32 << 20
     for module in ("preparation", "memory_plan"):
         monkeypatch.setattr(f"extune.training.{module}.free_memory", lambda _: few)
-    model, _, tight, _ = planned(rows, tmp_path, "float32", "adapter.method=lora")
+    model, _, tight, _ = planned(rows, tmp_path, "float32", *lora)
     assert tight.checkpointing
     assert model.is_gradient_checkpointing
     assert tight.free == few
-    assert not planned(rows, tmp_path, "float32", "adapter.method=lora", "training.gradient_checkpointing=false")[
-        2
-    ].checkpointing
-    prefix = ("adapter.method=prefix_tuning",)
-    assert not planned(rows, tmp_path, "float32", *prefix)[2].checkpointing
     assert preparation.free_memory(CPU) == few

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from peft import PeftModel
 from rich.console import Console
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from extune.data.checks import require_unique_ids
 from extune.data.readers import ReadResult
@@ -31,17 +31,17 @@ from extune.predicting.draft import draft_contract
 from extune.predicting.encoding import BatchEncoder, RememberingEncoder, build_encoder, count_examples
 from extune.predicting.open import build_predictor
 from extune.predicting.predictor import Predictor
-from extune.predicting.training_rows import encode_examples, prepare_rows
+from extune.predicting.training_rows import TrainingRows, encode_examples, prepare_rows
 from extune.recipe.load import dump_recipe, find_changes
 from extune.recipe.sections import Recipe, TrackingSection
 from extune.reporting.curves import draw_curves
-from extune.runs.contract import write_contract
+from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
 from extune.runs.run_dir import RunDir
 from extune.tokens.encode import Encoder
 from extune.training.losses import sum_target_losses
 from extune.training.precision import choose_precision
-from extune.training.processes import gather_shares, share_of, this_process
+from extune.training.processes import Process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
 from extune.training.trainer import ScoreDev, train_model
@@ -146,8 +146,7 @@ def _train_once(
     started, process = now(), this_process()
     _require_readable(recipe, given["train"])
     dev = _read_dev(recipe, given["dev"])
-    device = choose_device(None)
-    device = f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
+    device = _device_of(process)
     precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
@@ -155,14 +154,9 @@ def _train_once(
     earlier = RunDir(Path(recipe.base.adapter)) if recipe.base.adapter is not None else None
     origin = {"continued_from": earlier.contract().weights_hash} if earlier is not None else {}
     contract = contract.model_copy(update={"quantization": quantization_of(recipe.adapter), **origin})
-    if given["train"] is not None:
-        training = encode_examples(given["train"], BatchEncoder(tokenizer, contract))
-    else:
-        training = prepare_rows(recipe, contract, tokenizer, base)
+    training = _encode_train(recipe, given["train"], tokenizer, contract, base)
     chosen = dev.examples[: recipe.selection.dev_limit]
-    dev_encoder = RememberingEncoder(tokenizer, contract, keep=[example.id for example in share_of(chosen)])
-    for example in dev.examples:
-        dev_encoder.encode_prompts(example)  # one that does not fit is known before the first step
+    dev_encoder = _encode_dev(dev, chosen, tokenizer, contract)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
     model = start_model(recipe.adapter, base, contract, device, earlier)
     predictor = replace(build_predictor(model, tokenizer, contract), encoder=dev_encoder)
@@ -218,6 +212,29 @@ def _remove_unbegun(run: RunDir) -> None:
     for folder in (run.checkpoints, run.path):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _device_of(process: Process) -> str:
+    device = choose_device(None)
+    return f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
+
+
+def _encode_train(
+    recipe: Recipe, given: Sequence[Example] | None, tokenizer: PreTrainedTokenizerBase, contract: Contract, base: Path
+) -> TrainingRows:
+    if given is not None:
+        return encode_examples(given, BatchEncoder(tokenizer, contract))
+    return prepare_rows(recipe, contract, tokenizer, base)
+
+
+def _encode_dev(
+    dev: _Split, chosen: Sequence[Example], tokenizer: PreTrainedTokenizerBase, contract: Contract
+) -> RememberingEncoder:
+    """An encoder that has seen all dev prompts, so that one that does not fit is known, and remembers those that are scored."""
+    encoder = RememberingEncoder(tokenizer, contract, keep=[example.id for example in share_of(chosen)])
+    for example in dev.examples:
+        encoder.encode_prompts(example)
+    return encoder
 
 
 def _build_score_dev(

@@ -68,7 +68,7 @@ class MemoryPlan:
         weights: of the base, as it is held.
         adapter: trained weights beside the base; 0 where all of the model is trained.
         activations: kept for the backward pass, and what one layer of it needs for a moment.
-        logits: kept and their gradients; logits_full: the same if every token of the pack had logits.
+        logits: kept and their gradients; logits_full: the same if every token of the pack had logits and a loss.
         tokens: of the pack.
         free: memory that was free before.
         checkpointing: layers are computed again in the backward pass.
@@ -191,7 +191,7 @@ def plan_memory(
         optimizer=states,
         activations=kept.activations + passing,
         logits=kept.logits + gradient,
-        logits_full=tokens * kept.vocabulary * (4 + one_logit),
+        logits_full=tokens * kept.vocabulary * (4 + one_logit + (one_logit - 4 or 4)),
         tokens=tokens,
         free=free,
         checkpointing=checkpointing,
