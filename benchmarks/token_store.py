@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
 from extune.predicting.training_rows import prepare_rows
 from extune.runs.manifest import installed_version
+from extune.tokens.encode import EncodedRow
 from extune.tokens.encoding_processes import usable_processes
-from extune.tokens.token_store import TokenStore
+from extune.tokens.lengths import LengthReport
+from extune.tokens.token_store import EncodedBatch, TokenStore, open_store, pack_rows
 
 RESULT = Path(__file__).parent / "results" / "token-store.json"
 PAGES = {
@@ -54,6 +57,7 @@ PAGES = {
 SIZES = (100_000, 1_000_000)
 _LIBRARIES = ("extune", "pyarrow", "tokenizers", "transformers")
 _DRAWN = 20_000
+_TOKENS = 245
 _MIB = 1 << 20
 
 
@@ -108,6 +112,15 @@ def measure(path: Path, root: Path) -> dict[str, Any]:
     }
 
 
+def measure_opening(count: int, root: Path) -> dict[str, Any]:
+    """Write and open a store of `count` equal rows that cost nothing to encode: what it takes of memory, in MiB."""
+    rows = [EncodedRow(f"row {number}", tuple(range(_TOKENS)), _TOKENS - 20, "字" * 25) for number in range(1000)]
+    batch = EncodedBatch(pack_rows(rows), LengthReport(len(rows)), {"rows": len(rows)})
+    before = _peak(resource.RUSAGE_SELF)
+    store, _ = open_store(root, "key", lambda: (batch for _ in range(count // len(rows))), lambda totals: dict(totals.counts))
+    return {"rows": len(store), "rss_before_mib": round(before, 1), "peak_rss_mib": round(_peak(resource.RUSAGE_SELF), 1)}
+
+
 def _peak(who: int) -> float:
     """Highest resident memory so far, in MiB."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -126,10 +139,18 @@ def update(page: str) -> tuple[str, str]:
     keys = ("file_mib", "store_mib", "rss_before_mib", "peak_rss_mib", "peak_rss_of_a_worker_mib")
     rates = ("rows_per_second", "rows_per_cpu_second", "seconds_when_reused")
     lines = ["| " + " | ".join(PAGES[page]) + " |", "|" + "---:|" * len(PAGES[page])]
-    for size in json.loads(RESULT.read_text(encoding="utf-8"))["sizes"]:
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    for size in result["sizes"]:
         cells = [f"{size['rows']:,}", *(f"{size[key]:,.0f}" for key in keys), *(f"{size[key]:,}" for key in rates)]
         lines.append("| " + " | ".join(cells) + " |")
-    return before, replace_block(before, "token-store", lambda: "\n".join(lines) + "\n")
+    after = replace_block(before, "token-store", partial(_join, lines))
+    lines = ["| " + " | ".join(PAGES[page][at] for at in (0, 3, 4)) + " |", "|---:|---:|---:|"]
+    lines += [f"| {one['rows']:,} | {one['rss_before_mib']} | {one['peak_rss_mib']} |" for one in result["openings"]]
+    return before, replace_block(after, "token-store-alone", partial(_join, lines))
+
+
+def _join(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
 
 
 def write_tables() -> None:
@@ -138,12 +159,21 @@ def write_tables() -> None:
         (ROOT / page).write_text(update(page)[1], encoding="utf-8")
 
 
+def _run_alone(*words: str) -> dict[str, Any]:
+    """A measurement in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.token_store", *words]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
 def main() -> None:
     """Parse the command line, measure each size in its own process, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--one", nargs=2, type=Path, metavar=("FILE", "ROOT"), help=argparse.SUPPRESS)
+    parser.add_argument("--opening", nargs=2, metavar=("ROWS", "ROOT"), help=argparse.SUPPRESS)
     parser.add_argument("--tables", action="store_true")
     arguments = parser.parse_args()
     if arguments.tables:
@@ -152,15 +182,18 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one)))
         return
-    sizes = []
+    if arguments.opening:
+        print(json.dumps(measure_opening(int(arguments.opening[0]), Path(arguments.opening[1]))))
+        return
+    sizes, openings = [], []
     for count in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.jsonl"
             write_examples(path, count)
-            words = [sys.executable, "-m", "benchmarks.token_store", "--one", str(path), str(Path(folder) / "stores")]
-            done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-            sizes.append(json.loads(done.stdout.splitlines()[-1]) | {"load_average": round(os.getloadavg()[0], 1)})
-            print(sizes[-1], flush=True)
+            measured = _run_alone("--one", str(path), str(Path(folder) / "stores"))
+            sizes.append(measured | {"load_average": round(os.getloadavg()[0], 1)})
+            openings.append(_run_alone("--opening", str(count), str(Path(folder) / "others")))
+            print(sizes[-1], openings[-1], flush=True)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "processes": usable_processes()}
     result = {
         "what": "training rows from JSONL to a token store",
@@ -170,6 +203,7 @@ def main() -> None:
         "versions": {"python": platform.python_version()} | {name: installed_version(name) for name in _LIBRARIES},
         "note": "rates depend on what else ran (load_average, one minute); rows_per_cpu_second and memory hardly do",
         "sizes": sizes,
+        "openings": openings,
     }
     write_json(arguments.out, result)
     if arguments.out == RESULT:

@@ -97,7 +97,7 @@ def prepare_rows(
     files = [file for pattern in _TOKENIZER_FILES for file in base.glob(pattern)]
     key = build_key(contract, files, fingerprint)
     store, reused = open_store(root, key, partial(_encode, reading, encoder), describe)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in store.summary.items()}
+    values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in store.summary.items()}
     provenance = SplitProvenance(**values | {"file": reading.file})
     return TrainingRows(store, provenance, store.folder, reused)
 

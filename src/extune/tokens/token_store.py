@@ -3,8 +3,8 @@
 In: a folder, a key and encoded batches. Out: rows that read like a list of `EncodedRow`, and a summary that was kept with them.
 A file that is damaged or belongs to another key is made again. It knows nothing about raw files, models and training.
 
-A store is a folder `KEY/` with `rows.arrow` and `store.json`, complete or absent. Stores can be deleted at any time; those that
-were not used for longest are deleted when all together take more than `MOST_BYTES`.
+A store is a folder `KEY/` with `rows.arrow`, `lengths.bin` and `store.json`, complete or absent. Stores can be deleted at any
+time; those that were not used for longest are deleted when all together take more than `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_BYTES = 20 << 30
 """Of all stores together."""
 
 _LOG = logging.getLogger(__name__)
-_ROWS, _ABOUT = "rows.arrow", "store.json"
+_ROWS, _LENGTHS, _ABOUT = "rows.arrow", "lengths.bin", "store.json"
 _SHAPING_CODE = ("data", "domain", "prompts", "recipe", "tokens", "files.py", "runs/contract.py", "predicting/encoding.py")
 _SHAPING_LIBRARIES = ("transformers", "tokenizers", "jinja2", "pydantic", "pyyaml", "pyarrow")
 _NOT_SHAPING = frozenset(
@@ -97,22 +97,22 @@ class _Columns(NamedTuple):
 
 
 class TokenStore(Sequence[EncodedRow]):
-    """The rows of a file, each made when it is asked for.
+    """The rows of a file, each made when it is asked for; opening it looks at no row.
 
     Args:
-        file: written by `write_store`.
+        folder: written by `write_store`.
+        parts: rows of each record batch.
         summary: what was kept with the rows.
     """
 
-    def __init__(self, file: Path, summary: Mapping[str, Any]) -> None:
-        self.folder, self.summary = file.parent, summary
-        with pa.memory_map(str(file)) as mapped:
-            reader = pa.ipc.open_file(mapped)
-            self._parts = [_view(reader.get_batch(number)) for number in range(reader.num_record_batches)]
-        self._starts = [0, *accumulate(part.batch.num_rows for part in self._parts)]
-        self.lengths = array.array("i")
-        for part in self._parts:
-            self.lengths.frombytes(np.diff(part.starts).astype(np.intc).tobytes())
+    def __init__(self, folder: Path, parts: Sequence[int], summary: Mapping[str, Any]) -> None:
+        self.folder, self.summary = folder, summary
+        self.lengths = array.array("i", (folder / _LENGTHS).read_bytes())
+        self._starts = [0, *accumulate(parts)]
+        self._reader = pa.ipc.open_file(pa.memory_map(str(folder / _ROWS)))
+        self._parts: dict[int, _Columns] = {}
+        if len(self.lengths) != len(self) or self._reader.num_record_batches != len(parts):
+            raise ValueError("its files do not belong together")
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -128,7 +128,7 @@ class TokenStore(Sequence[EncodedRow]):
         if not 0 <= number < len(self):
             raise IndexError(f"row {at} of {len(self)}")
         part_number = bisect_right(self._starts, number) - 1
-        part, row = self._parts[part_number], number - self._starts[part_number]
+        part, row = self._part(part_number), number - self._starts[part_number]
         return EncodedRow(
             example_id=_to_text(part.batch.column(0)[row].as_py()),
             ids=tuple(part.ids[part.starts[row] : part.starts[row + 1]].tolist()),
@@ -136,6 +136,11 @@ class TokenStore(Sequence[EncodedRow]):
             text=_to_text(part.batch.column(3)[row].as_py()),
             offset=int(part.offsets[row]),
         )
+
+    def _part(self, number: int) -> _Columns:
+        if number not in self._parts:
+            self._parts[number] = _view(self._reader.get_batch(number))
+        return self._parts[number]
 
 
 def row_lengths(rows: Sequence[EncodedRow]) -> Sequence[int]:
@@ -224,8 +229,8 @@ def open_store(
 def write_store(folder: Path, key: str, batches: Iterable[EncodedBatch], describe: Describe) -> None:
     """Write a store; the folder is there whole or not at all."""
     with atomic_folder(folder) as growing:
-        totals = _write_rows(growing / _ROWS, batches)
-        about = {"key": key, "sha256": hash_file(growing / _ROWS), "summary": describe(totals)}
+        totals, parts = _write_rows(growing, batches)
+        about = {"key": key, "sha256": _hash_rows(growing), "parts": parts, "summary": describe(totals)}
         write_json(growing / _ABOUT, about)
 
 
@@ -243,20 +248,31 @@ def pack_rows(rows: Sequence[EncodedRow]) -> Any:
     return pa.record_batch(columns, schema=_SCHEMA)
 
 
-def _write_rows(file: Path, batches: Iterable[EncodedBatch]) -> Totals:
-    kept, counts = 0, dict[str, int]()
+def _write_rows(folder: Path, batches: Iterable[EncodedBatch]) -> tuple[Totals, list[int]]:
+    """Write all rows and their lengths; what there is to say of them, and the rows of each record batch."""
+    kept, counts, parts = 0, dict[str, int](), list[int]()
     dropped, windowed, shortened = list[str](), list[str](), list[str]()
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+    with (
+        (folder / _LENGTHS).open("wb") as lengths,
+        pa.OSFile(str(folder / _ROWS), "wb") as sink,
+        pa.ipc.new_file(sink, _SCHEMA) as writer,
+    ):
         for batch in batches:
             if batch.rows.num_rows:
                 writer.write_batch(batch.rows)
+                lengths.write(np.diff(batch.rows.column(1).offsets.to_numpy()).astype(np.intc).tobytes())
+                parts.append(batch.rows.num_rows)
             kept += batch.lengths.kept
             dropped += batch.lengths.dropped
             windowed += batch.lengths.windowed
             shortened += batch.lengths.shortened
             for name, count in batch.counts.items():
                 counts[name] = counts.get(name, 0) + count
-    return Totals(LengthReport(kept, tuple(dropped), tuple(windowed), tuple(shortened)), counts)
+    return Totals(LengthReport(kept, tuple(dropped), tuple(windowed), tuple(shortened)), counts), parts
+
+
+def _hash_rows(folder: Path) -> str:
+    return hash_files([folder / _ROWS, folder / _LENGTHS])
 
 
 def _find(folder: Path, key: str) -> TokenStore | None:
@@ -267,9 +283,9 @@ def _find(folder: Path, key: str) -> TokenStore | None:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         if about["key"] != key:
             raise ValueError("it belongs to another key")
-        if about["sha256"] != hash_file(folder / _ROWS):
+        if about["sha256"] != _hash_rows(folder):
             raise ValueError(f"{_ROWS} is not what was written")
-        return TokenStore(folder / _ROWS, about["summary"])
+        return TokenStore(folder, about["parts"], about["summary"])
     except (OSError, ValueError, KeyError, TypeError) as error:  # Arrow's errors are ValueErrors
         _LOG.warning("%s: stored training rows are damaged (%s: %s); making them again", folder, type(error).__name__, error)
         return None

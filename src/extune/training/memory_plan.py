@@ -117,7 +117,7 @@ def recorded(model: torch.nn.Module, *, hold: bool = True) -> Iterator[Kept]:
 
     def remember(tensor: torch.Tensor) -> torch.Tensor | None:
         storage = tensor.untyped_storage()
-        reference = StorageWeakRef(storage)
+        reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
         if storage.data_ptr() not in weights and reference not in seen:
             seen.add(reference)
             kept.add(tensor, storage.nbytes())
