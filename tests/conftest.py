@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.task import ExtractionTask
 from extune.models.base_model import EMBEDDED, load_base, load_tokenizer, resolve_base
+from extune.predicting import training_rows
 from extune.predicting.draft import draft_contract
 from extune.recipe.sections import Recipe
 from extune.runs.contract import Contract
@@ -19,6 +20,15 @@ from extune.runs.contract import Contract
 ContractMaker = Callable[..., Contract]
 
 torch.set_num_threads(1)  # tests run in two processes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Training rows of tests are not kept where the user's are."""
+    folder = tmp_path_factory.mktemp("stores") / "tokens"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_rows, "store_root", lambda: folder)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,7 @@ def test_two_processes_train_as_one(strategy: str, tmp_path: Path) -> None:
 
 
 def test_processes_of_these_tests_have_unequal_numbers_of_packs() -> None:
-    made, collator = rows(), BatchCollator(packing=True, max_tokens=PACK_TOKENS)
+    made, collator = rows(), BatchCollator("shared_prefix", max_tokens=PACK_TOKENS)
     order = LengthGroupedOrder([len(row.ids) for row in made], 4, TrainingSection().seed)
     shares = [[[made[at] for at in share] for share in BatchesOfProcess(order, rank, 2)] for rank in range(2)]
     counts = {tuple(len(collator.packs(share)) for share in batch if share) for batch in zip(*shares, strict=True)}

@@ -17,6 +17,7 @@ from pathlib import Path
 from extune.data.readers import bio, choose_reader, spans
 from extune.data.readers.base import Lines, Row, RowError
 from extune.data.readers.folders import list_data_files
+from extune.data.readers.ids_on_disk import IdsOnDisk
 from extune.data.readers.tables import find_encoding
 from extune.data.splits import find_shape, find_split, is_part, read_split
 from extune.domain.example import Example, Source
@@ -34,6 +35,7 @@ class RowStream:
         rows: gives all rows from the beginning, at each call.
         layout: of a file of token-label columns; else None.
         not_lines: why no line of a file stands for a row that a copy could leave out or correct; empty where it does.
+        notes: what the reader found, of files of lines only and after all rows were read.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class RowStream:
     rows: Callable[[], Iterator[Row]]
     layout: bio.Layout | None = None
     not_lines: str = ""
+    notes: Callable[[], Sequence[str]] = tuple
 
 
 def open_stream(data: DataSection, split: str, task: Task) -> RowStream:
@@ -65,9 +68,11 @@ def open_stream(data: DataSection, split: str, task: Task) -> RowStream:
         return replace(whole, not_lines=f"files of the reader {reader!r} are not rewritten")
     lines = partial(iter_lines, path, codec)
     if reader == "spans":
-        return RowStream(path, codec, partial(_iter_spans, path, lines, task.names))
+        objects = _Objects(path, lines, task.names)
+        return RowStream(path, codec, objects.rows, notes=objects.notes)
     layout = bio.detect_layout(path, lines)
-    return RowStream(path, codec, partial(bio.iter_rows, path, lines, task.names, data.joiner, layout), layout)
+    rows = partial(bio.iter_rows, path, lines, task.names, data.joiner, layout)
+    return RowStream(path, codec, rows, layout, notes=lambda: [layout.note])
 
 
 def iter_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
@@ -78,8 +83,19 @@ def iter_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
             yield number, text.removeprefix("\ufeff") if number == 1 else text
 
 
-def _iter_spans(path: Path, lines: Lines, names: Sequence[str]) -> Iterator[Row]:
-    return spans.iter_rows(path, lines(), names, Counter())
+class _Objects:
+    """JSONL, read again at each call."""
+
+    def __init__(self, path: Path, lines: Lines, names: Sequence[str]) -> None:
+        self._path, self._lines, self._names = path, lines, names
+        self._ignored: Counter[str] = Counter()
+
+    def rows(self) -> Iterator[Row]:
+        self._ignored = Counter()
+        return spans.iter_rows(self._path, self._lines(), self._names, self._ignored, IdsOnDisk())
+
+    def notes(self) -> list[str]:
+        return spans.write_notes(self._ignored)
 
 
 def _read_whole(data: DataSection, split: str, task: Task, path: Path) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from extune.errors import ModelError, RecipeError
 from extune.files import hash_files, hash_text
-from extune.models.hub.cache import download_model, find_commit, open_hub
+from extune.models.hub.cache import download_model, find_commit, find_downloaded, open_hub
 from extune.models.legacy.cache import native_folder
 from extune.models.legacy.recognise import is_legacy, recognise
 from extune.models.quantize import keep_gradients, loading_arguments
@@ -58,6 +58,12 @@ def resolve_base(name: str, revision: str | None = None, endpoint: str | None = 
             fix=f"base.model=hf:{name}" if _looks_like_a_hub_name(name) else "check the path, or use base.model=embedded",
         )
     return native_folder(folder)
+
+
+def is_here(section: BaseSection) -> bool:
+    """Whether nothing has to be downloaded for this base."""
+    model = parse_hub_model(section.model)
+    return model is None or find_downloaded(model, section.revision) is not None
 
 
 def pin_base(section: BaseSection) -> BaseSection:

@@ -10,21 +10,19 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from extune.data.field_windows import assign_fields
-from extune.data.shortening import shorten_middle
-from extune.data.windows import assign_gold, split_windows
-from extune.domain.task import RecordTask
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
 from extune.errors import RecipeError, RunError
 from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
 from extune.predicting.calibration_file import read_calibration
+from extune.predicting.encoding import build_encoder
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
 from extune.runs.contract import Contract, read_contract
-from extune.tokens.encode import Encoder
+
+__all__ = ["ENGINES", "build_encoder", "build_predictor", "load_predictor", "open_base"]
 
 ENGINES = ("transformers",)
 
@@ -89,12 +87,6 @@ def build_predictor(
     """The predictor of a model in memory, for example the one that is being trained; it always uses the current weights."""
     engine = TransformersEngine(model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens)
     return Predictor(build_encoder(tokenizer, contract), engine, options or DecodingOptions())
-
-
-def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> Encoder:
-    """An encoder that can make windows and shorten texts."""
-    assign = assign_fields if isinstance(contract.task, RecordTask) else assign_gold
-    return Encoder(tokenizer, contract, split_windows=split_windows, assign_gold=assign, shorten=shorten_middle)
 
 
 def _require_engine(engine: str) -> None:

@@ -111,6 +111,7 @@ class DataSection(Section):
     )
     window_overlap: int = Field(48, ge=0, description="characters that neighbouring windows share at least")
     train_limit: int | None = Field(None, ge=1, description="use only the first N training examples; for trying things out")
+    cache: bool = Field(True, description="keep training rows in ~/.cache/extune/tokens; false: in memory, encoded each time")
 
     @model_validator(mode="after")
     def _one_source_a_split(self) -> DataSection:
@@ -166,7 +167,9 @@ class TrainingSection(Section):
     optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw_torch_fused"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto", description="compute layers again to save memory; auto: where the longest row does not fit without"
+    )
     packing: Annotated[PackingName, BeforeValidator(_as_packing)] = Field(
         "shared_prefix",
         description="shared_prefix: prompt prefixes that rows of a batch share are computed once; plain: padded rows, logits"
@@ -272,12 +275,12 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _methods_need_what_they_can_have(self) -> Recipe:
         method = self.adapter.method
-        if method == "prefix_tuning" and self.training.gradient_checkpointing:
+        if method == "prefix_tuning" and self.training.gradient_checkpointing is True:
             raise ValueError(
                 "training.gradient_checkpointing: true cannot be used with adapter.method: prefix_tuning: checkpointed layers"
                 " take no keys and values from outside, and these are what is trained"
             )
-        if self.base.compile and (method == "qlora" or self.training.gradient_checkpointing):
+        if self.base.compile and (method == "qlora" or self.training.gradient_checkpointing is True):
             key = "adapter.method: qlora" if method == "qlora" else "training.gradient_checkpointing: true"
             raise ValueError(f"base.compile: true cannot be used with {key}, whose code runs uncompiled")
         if method == "qlora" and self.base.dtype == "float32":

@@ -141,16 +141,20 @@ def plan(recipe: Recipe) -> TrainingPlan:
         one_row=PackShape(1, prefix, longest, answer, shared),
         batch=PackShape(rows, prefix, longest, rows * answer, shared),
         epoch=epoch,
-        notes=_list_notes(memory, epoch),
+        notes=_list_notes(recipe, memory, epoch),
     )
 
 
-def _list_notes(memory: ModelMemory, epoch: EpochCount | None) -> tuple[str, ...]:
+def _list_notes(recipe: Recipe, memory: ModelMemory, epoch: EpochCount | None) -> tuple[str, ...]:
     notes = ["weights, adapter, gradients and optimizer are counted; activations and logits are upper estimates"]
     if epoch is None:
         notes.append("data.train is not named: every row counts as long as prompt.max_input_tokens and max_answer_tokens allow")
     elif not epoch.exact:
         notes.append("the base's tokenizer is not here: tokens are counted one a character, which is more than it needs")
+    if recipe.training.gradient_checkpointing == "auto":
+        notes.append(
+            "without gradient checkpointing, which auto turns on where the longest row does not fit into the free memory"
+        )
     if memory.obstacle is not None:
         notes.append(f"batches are padded and do not share their prefix: {memory.obstacle}")
     return tuple(notes)

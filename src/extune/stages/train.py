@@ -6,38 +6,42 @@ contract last, so an interrupted run never looks finished and `resume` continues
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from peft import PeftModel
 from rich.console import Console
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from extune.data.checks import count_open_occurrences, require_unique_ids
+from extune.data.checks import require_unique_ids
 from extune.data.readers import ReadResult
+from extune.data.split_reading import SplitReading
 from extune.data.splits import find_split, name_split, read_split, require_name
-from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.errors import RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
-from extune.models.base_model import choose_device, hash_base, load_tokenizer, pin_base, resolve_base
+from extune.models.base_model import choose_device, hash_base, is_here, load_tokenizer, pin_base, resolve_base
 from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
 from extune.models.continuing import start_model
 from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
-from extune.predicting.open import build_encoder, build_predictor
+from extune.predicting.encoding import BatchEncoder, RememberingEncoder, build_encoder, count_examples
+from extune.predicting.open import build_predictor
+from extune.predicting.predictor import Predictor
+from extune.predicting.training_rows import TrainingRows, encode_examples, prepare_rows
 from extune.recipe.load import dump_recipe, find_changes
 from extune.recipe.sections import Recipe, TrackingSection
 from extune.reporting.curves import draw_curves
 from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
 from extune.runs.run_dir import RunDir
-from extune.tokens.encode import EncodedRow, Encoder
+from extune.tokens.encode import Encoder
 from extune.training.losses import sum_target_losses
 from extune.training.precision import choose_precision
-from extune.training.processes import gather_shares, share_of, this_process
+from extune.training.processes import Process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
 from extune.training.trainer import ScoreDev, train_model
@@ -142,9 +146,9 @@ def _train_once(
     require_trackers(recipe.tracking)
     require_strategy(recipe.parallel)
     started, process = now(), this_process()
-    splits = {name: split for name in ("train", "dev") if (split := _read(recipe, name, given[name])) is not None}
-    device = choose_device(None)
-    device = f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
+    _require_readable(recipe, given["train"])
+    dev = _read_dev(recipe, given["dev"])
+    device = _device_of(process)
     precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
@@ -152,13 +156,13 @@ def _train_once(
     earlier = RunDir(Path(recipe.base.adapter)) if recipe.base.adapter is not None else None
     origin = {"continued_from": earlier.contract().weights_hash} if earlier is not None else {}
     contract = contract.model_copy(update={"quantization": quantization_of(recipe.adapter), **origin})
-    encoders = {name: build_encoder(tokenizer, contract) for name in splits}
-    rows = _encode(splits, encoders)
+    training = _encode_train(recipe, given["train"], tokenizer, contract, base)
+    chosen = dev.examples[: recipe.selection.dev_limit]
+    dev_encoder = _encode_dev(dev, chosen, tokenizer, contract)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
     model = start_model(recipe.adapter, base, contract, device, earlier)
-    score_dev = None
-    if "dev" in splits:
-        score_dev = _build_score_dev(recipe, model, contract, encoders["dev"], splits["dev"].examples)
+    predictor = replace(build_predictor(model, tokenizer, contract), encoder=dev_encoder)
+    score_dev = _build_score_dev(recipe, model, predictor, chosen) if chosen else None
     setup = TrainingSetup(
         recipe.training,
         recipe.selection.model_copy(update={"metric": recipe.metric}),
@@ -171,7 +175,7 @@ def _train_once(
     if process.is_first:
         write_text(run.recipe_file, dump_recipe(recipe))
     try:
-        result = train_model(model, rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
+        result = train_model(model, training.rows, setup, run.path, score_dev=score_dev, resume=resume, console=console)
     except Exception:
         if process.is_first:
             _remove_unbegun(run)
@@ -189,8 +193,8 @@ def _train_once(
         seed=recipe.training.seed,
         device=device,
         started=started,
-        splits={name: _describe(splits[name], encoders[name]) for name in splits},
-        training=asdict(result) | {"log": result.log.name, "rows": len(rows)},
+        splits={"train": training.provenance} | ({"dev": _describe(dev, dev_encoder)} if chosen else {}),
+        training=asdict(result) | {"log": result.log.name, "rows": len(training.rows), "rows_reused": training.reused},
     )
     write_contract(run.path, contract)
 
@@ -213,58 +217,81 @@ def _remove_unbegun(run: RunDir) -> None:
             folder.rmdir()
 
 
+def _device_of(process: Process) -> str:
+    device = choose_device(None)
+    return f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
+
+
+def _encode_train(
+    recipe: Recipe, given: Sequence[Example] | None, tokenizer: PreTrainedTokenizerBase, contract: Contract, base: Path
+) -> TrainingRows:
+    if given is not None:
+        return encode_examples(given, BatchEncoder(tokenizer, contract))
+    return prepare_rows(recipe, contract, tokenizer, base)
+
+
+def _encode_dev(
+    dev: _Split, chosen: Sequence[Example], tokenizer: PreTrainedTokenizerBase, contract: Contract
+) -> RememberingEncoder:
+    """An encoder that has seen all dev prompts, so that one that does not fit is known, and remembers those that are scored."""
+    encoder = RememberingEncoder(tokenizer, contract, keep=[example.id for example in share_of(chosen)])
+    for example in dev.examples:
+        encoder.encode_prompts(example)
+    return encoder
+
+
 def _build_score_dev(
-    recipe: Recipe, model: PreTrainedModel | PeftModel, contract: Contract, encoder: Encoder, examples: Sequence[Example]
+    recipe: Recipe, model: PreTrainedModel | PeftModel, predictor: Predictor, examples: Sequence[Example]
 ) -> ScoreDev:
     """What training calls to know how good the model is: the same predictor and the same score as afterwards.
 
     Several processes predict a share each; then all of them score all predictions, so that they choose the same checkpoint.
     """
-    chosen = examples[: recipe.selection.dev_limit]
-    for example in chosen:
+    for example in examples:
         require_gold(recipe.task, example)  # before the first step
-    predictor = build_predictor(model, encoder.tokenizer, contract)
-    mine = share_of(chosen)
+    mine = share_of(examples)
+    if recipe.metric == "loss":
+        encoder = build_encoder(predictor.encoder.tokenizer, predictor.encoder.contract)  # one that counts for itself
+        rows = [row for example in mine for row in encoder.encode_rows(example)]
 
-    def score() -> dict[str, float]:
-        if recipe.metric == "loss":
-            rows = [row for example in mine for row in predictor.encoder.encode_rows(example)]
+        def score_loss() -> dict[str, float]:
             losses = gather_shares([sum_target_losses(model, rows)], this_process().count)
             return {"loss": sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)}
-        predictions = gather_shares(list(predictor.predict_many(mine)), len(chosen))
-        return score_predictions(recipe.task, chosen, predictions, resamples=0).dev_figures()
+
+        return score_loss
+
+    def score() -> dict[str, float]:
+        predictions = gather_shares(list(predictor.predict_many(mine)), len(examples))
+        return score_predictions(recipe.task, examples, predictions, resamples=0).dev_figures()
 
     return score
 
 
-def _read(recipe: Recipe, name: str, given: Sequence[Example] | None) -> _Split | None:
-    """A split from memory or from its file; None where there is no dev split."""
+def _require_readable(recipe: Recipe, given: Sequence[Example] | None) -> None:
+    """What is wrong with the training data is known before gigabytes of a base are fetched."""
+    if given is not None:
+        require_unique_ids(given)
+    elif not is_here(recipe.base):
+        deque(SplitReading(recipe.data, "train", recipe.task), maxlen=0)
+
+
+def _read_dev(recipe: Recipe, given: Sequence[Example] | None) -> _Split:
+    """The dev split from memory or from its file; without examples where there is none."""
     if given is not None:
         require_unique_ids(given)
         return _Split(tuple(given), None, None, None)
-    path = find_split(recipe.data, name)
-    if path is None and name == "dev":
-        return None
-    result = read_split(recipe.data, name, recipe.task)
-    return _Split(result.examples, name_split(recipe.data, name), path, result)
-
-
-def _encode(splits: Mapping[str, _Split], encoders: Mapping[str, Encoder]) -> list[EncodedRow]:
-    """The training rows. Dev prompts are encoded too, so that one that does not fit is known before the first step."""
-    rows = [row for example in splits["train"].examples for row in encoders["train"].encode_rows(example)]
-    for example in splits["dev"].examples if "dev" in splits else ():
-        encoders["dev"].encode_prompts(example)
-    return rows
+    path = find_split(recipe.data, "dev")
+    if path is None:
+        return _Split((), None, None, None)
+    result = read_split(recipe.data, "dev", recipe.task)
+    return _Split(result.examples, name_split(recipe.data, "dev"), path, result)
 
 
 def _describe(split: _Split, encoder: Encoder) -> SplitProvenance:
-    golds = [example.gold for example in split.examples if isinstance(example.gold, Extraction)]
     result, report = split.result, encoder.length_report
     return SplitProvenance(
         file=split.file,
         sha256=hash_data(split.path),
-        examples=len(split.examples),
-        gold_spans=sum(len(gold.spans) for gold in golds),
         encoding="" if result is None else result.encoding,
         notes=() if result is None else result.notes,
         skipped=0 if result is None else len(result.skipped),
@@ -272,7 +299,5 @@ def _describe(split: _Split, encoder: Encoder) -> SplitProvenance:
         dropped=report.dropped,
         windowed=report.windowed,
         shortened=report.shortened,
-        open_occurrences=sum(
-            count_open_occurrences(encoder.task, encoder.answer_format, example) for example in split.examples
-        ),
+        **count_examples(encoder, split.examples),
     )

@@ -127,7 +127,7 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
             adapter_bytes=_adapter_bytes(section, model, computed) / text.num_hidden_layers,
             virtual=count_virtual_tokens(model),
             width=computed,
-            checkpointed=recipe.training.gradient_checkpointing,
+            checkpointed=recipe.training.gradient_checkpointing is True,
             prefix_cache=section.method == "prefix_tuning",
             whole=section.writes_model,
         ),

@@ -9,9 +9,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from heapq import nlargest
 from typing import Any
 
 import torch
+from peft import PeftType
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
@@ -20,12 +22,23 @@ from extune.models.adapters import count_virtual_tokens
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
+from extune.tokens.token_store import row_lengths
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.data_order import LengthGroupedOrder
-from extune.training.memory_plan import plan_pack_tokens
+from extune.training.memory_plan import (
+    Kept,
+    MemoryPlan,
+    free_memory,
+    measure_row,
+    needs_checkpointing,
+    plan_memory,
+    plan_pack_tokens,
+    recorded,
+)
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
+from extune.training.processes import any_process
 from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
 from extune.training.setup import TrainingSetup
 
@@ -34,8 +47,11 @@ _LOG = logging.getLogger(__name__)
 
 def plan_batches(
     model: PreTrainedModel, rows: Sequence[EncodedRow], setup: TrainingSetup, args: TrainingArguments
-) -> BatchCollator:
-    """Decide how rows are batched, and run the pre-flight checks with it."""
+) -> tuple[BatchCollator, MemoryPlan]:
+    """Decide how rows are batched, and run the pre-flight checks with it; what that takes of memory is measured.
+
+    Where the recipe leaves gradient checkpointing to extune, `args` say afterwards whether memory needs it.
+    """
     if args.n_gpu > 1:
         raise TrainingError(
             f"{args.n_gpu} GPUs are visible to one process",
@@ -43,11 +59,14 @@ def plan_batches(
             expected="one GPU per process",
             fix="set CUDA_VISIBLE_DEVICES=0",
         )
-    if args.gradient_checkpointing:
+    batch_size, free = setup.training.per_device_train_batch_size, free_memory(args.device)
+    lengths = row_lengths(rows)
+    longest = [rows[at] for at in nlargest(batch_size, range(len(rows)), key=lengths.__getitem__)]
+    row_kept = measure_row(model, longest[0], args.device)
+    if _wants_checkpointing(model, setup, row_kept, args.device):
+        args.gradient_checkpointing = True
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs)
-    batch_size = setup.training.per_device_train_batch_size
-    longest = sorted(rows, key=lambda row: len(row.ids), reverse=True)[:batch_size]
-    order = iter(LengthGroupedOrder([len(row.ids) for row in rows], batch_size, args.seed))
+    order = iter(LengthGroupedOrder(lengths, batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
     at_once = targets_at_once(model, max(first, key=_targets), args.device)
@@ -58,7 +77,7 @@ def plan_batches(
     )
     collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None, at_once=at_once)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
-    with packed(model, collator):
+    with packed(model, collator), recorded(model) as kept:
         all_used = require_first_step(model, longest, collator, losses)
     if setup.zero_stage and not all_used:
         raise TrainingError(
@@ -68,7 +87,20 @@ def plan_batches(
             fix="parallel.strategy=ddp, which looks for what is missing, or other adapter.target_modules",
         )
     args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
-    return collator
+    largest = max(collator.packs(longest), key=lambda pack: pack["input_ids"].numel())
+    row = (row_kept, len(longest[0].ids))
+    return collator, plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+
+
+def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept: Kept, device: torch.device) -> bool:
+    """What the recipe says; where it says nothing, whether memory needs it and nothing is in the way."""
+    wanted = setup.training.gradient_checkpointing
+    if wanted != "auto":
+        return wanted
+    needed = any_process(needs_checkpointing(model, setup.training.optim, row_kept, device), device)
+    adapter = getattr(model, "active_peft_config", None)
+    takes_prefix = adapter is not None and adapter.peft_type == PeftType.PREFIX_TUNING  # checkpointed layers take none
+    return needed and not takes_prefix and not setup.compiled and model.supports_gradient_checkpointing
 
 
 def _exact_packing(

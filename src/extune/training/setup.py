@@ -85,7 +85,7 @@ def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, score
         optim=training.optim,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
-        gradient_checkpointing=training.gradient_checkpointing,
+        gradient_checkpointing=training.gradient_checkpointing is True,  # auto is decided when the model is here
         gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=training.seed,
         use_cpu=on_cpu and not stage,  # bf16 on a CPU must be asked for; DeepSpeed is not used where this is said

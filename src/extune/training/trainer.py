@@ -26,11 +26,13 @@ from extune.errors import TrainingError
 from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
 from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
+from extune.tokens.token_store import row_lengths
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCallback, ResumeCallback, Speed
 from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, require_processes, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.memory_plan import peak_bytes
 from extune.training.optimizer import build_loraplus_optimizer
 from extune.training.precision import computing
 from extune.training.preflight import require_rows, to_device, undisturbed
@@ -55,6 +57,7 @@ class TrainingResult:
         seconds: wall time of this call, preflight and dev scoring included.
         packed: whether batches shared their prompt prefix.
         log: `log.jsonl`.
+        memory: the plan, in bytes; and `measured_peak` of the whole training where the device counts it, else None.
     """
 
     best_step: int
@@ -64,6 +67,7 @@ class TrainingResult:
     seconds: float
     packed: bool
     log: Path
+    memory: dict[str, Any]
 
 
 class ExtuneTrainer(Trainer):  # type: ignore[misc]
@@ -117,9 +121,8 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of LengthGroupedOrder, the last partial one included, each shared out among the processes."""
-        lengths = [len(row.ids) for row in self.train_dataset]
         count = self.args.world_size
-        order = LengthGroupedOrder(lengths, self.args.train_batch_size * count, self.args.seed)
+        order = LengthGroupedOrder(row_lengths(self.train_dataset), self.args.train_batch_size * count, self.args.seed)
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,
             batch_sampler=BatchesOfProcess(order, self.args.process_index, count),
@@ -250,12 +253,15 @@ def train_model(
     args = build_arguments(setup, folder, len(rows), scored=score_dev is not None)
     share_cores(args.device)
     model.to(args.device)
-    collator = plan_batches(model, rows, setup, args)
+    collator, memory = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
     checkpoint = last_checkpoint(folder) if resume else None
     if checkpoint:
         require_processes(checkpoint, args.world_size)
     interrupt, log = InterruptCallback(), LogCallback(out / "log.jsonl")
+    _LOG.info("%s", memory)
+    if console and trainer.is_world_process_zero():
+        console.print(f"{memory}; {memory.free / (1 << 30):.2f} GiB were free", highlight=False)
     bar = ProgressCallback(console) if console and trainer.is_world_process_zero() else None
     resuming = ResumeCallback(checkpoint) if checkpoint else None
     trackers = build_trackers(setup.tracking, out, out.name)
@@ -275,6 +281,7 @@ def train_model(
         seconds=time.perf_counter() - start,
         packed=collator.packing == "shared_prefix",
         log=log.path,
+        memory=memory.to_json() | {"measured_peak": peak_bytes(args.device)},
     )
 
 

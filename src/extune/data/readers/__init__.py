@@ -23,7 +23,7 @@ from extune.domain.task import ExtractionTask, Task
 from extune.errors import DataError, RecipeError
 from extune.files import read_text
 
-__all__ = ["ReadResult", "RowShape", "SkippedRow", "choose_reader", "read_examples"]
+__all__ = ["ReadResult", "RowShape", "SkippedRow", "choose_reader", "nothing_read", "read_examples"]
 
 _OWN_READERS = ("auto", "bio", "spans", "rows")
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -82,13 +82,18 @@ def read_examples(
         else:
             raise row
     if not examples and not (skipped and exchange.is_brat(path)):  # of whose folder another document may be right
-        raise DataError(
-            f"none of {len(skipped)} rows can be read; line {skipped[0].line}: {skipped[0].reason}" if skipped else "is empty",
-            where=str(path),
-            expected="at least one example",
-            fix="check data.reader and the labels" if skipped else "check the path",
-        )
+        raise nothing_read(path, len(skipped), skipped[0] if skipped else None)
     return ReadResult(tuple(examples), tuple(skipped), codec, tuple(notes), groups, losses)
+
+
+def nothing_read(path: Path, count: int, first: SkippedRow | None) -> DataError:
+    """The error of a file that gave no example, but `count` wrong rows, of which `first` is one."""
+    return DataError(
+        f"none of {count} rows can be read; line {first.line}: {first.reason}" if first else "is empty",
+        where=str(path),
+        expected="at least one example",
+        fix="check data.reader and the labels" if first else "check the path",
+    )
 
 
 def choose_reader(reader: str, path: Path, codec: str, task: Task | None, shape: RowShape) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from extune.errors import DataError
 
 _ROW_KEYS = {"id", "text", "entities", "ungrounded"}
 _ENTITY_KEYS = {"start", "end", "type", "text", "confidence"}
+_DISCONTINUOUS = "entities"  # under this name, which no ignored key has, rows with a discontinuous entity are counted
 _SHAPE = '{"text": "...", "entities": [{"start": 0, "end": 2, "type": "..."}]} on each line'
 
 
@@ -43,15 +44,22 @@ def read_rows(path: Path, text: str, names: Sequence[str] | None) -> tuple[list[
         )
     ignored: Counter[str] = Counter()
     rows = list(iter_rows(path, numbered_lines(text), names, ignored))
-    notes = [f"key {key!r} ignored, {count} times" for key, count in sorted(ignored.items())]
-    discontinuous = sum(isinstance(row, _DiscontinuousError) for row in rows)
-    if discontinuous:
-        notes.append(f"{discontinuous} row(s) hold a discontinuous entity")
-    return rows, notes
+    return rows, write_notes(ignored)
+
+
+def write_notes(ignored: Counter[str]) -> list[str]:
+    """What `iter_rows` counted, one sentence each."""
+    discontinuous = ignored[_DISCONTINUOUS]
+    notes = [f"key {key!r} ignored, {count} times" for key, count in sorted(ignored.items()) if key != _DISCONTINUOUS]
+    return [*notes, f"{discontinuous} row(s) hold a discontinuous entity"] if discontinuous else notes
 
 
 def iter_rows(
-    path: Path, lines: Iterable[tuple[int, str]], names: Sequence[str] | None, ignored: Counter[str]
+    path: Path,
+    lines: Iterable[tuple[int, str]],
+    names: Sequence[str] | None,
+    ignored: Counter[str],
+    lines_by_id: MutableMapping[str, int] | None = None,
 ) -> Iterator[Row]:
     """One row per JSON object, read when it is asked for; of all rows only the ids are kept.
 
@@ -59,9 +67,10 @@ def iter_rows(
         path: for ids and messages.
         lines: numbered from 1.
         names: allowed types; None allows all.
-        ignored: counts the keys that nothing was done with.
+        ignored: counts the keys that nothing was done with, and rows with a discontinuous entity.
+        lines_by_id: where the ids are kept; None: in memory.
     """
-    lines_by_id: dict[str, int] = {}
+    lines_by_id = {} if lines_by_id is None else lines_by_id
     count = 0
     for number, line in lines:
         if not line.strip():
@@ -73,6 +82,7 @@ def iter_rows(
             example_id = parse_id(row, f"{path.stem}-{count}", lines_by_id, source)
             example = _build_example(row, example_id, names, source)
         except RowError as error:
+            ignored[_DISCONTINUOUS] += isinstance(error, _DiscontinuousError)
             yield error
         else:
             ignored.update(_find_ignored_keys(row))
@@ -95,7 +105,7 @@ def parse_object(line: str, source: Source) -> dict[str, Any]:
     return row
 
 
-def parse_id(row: Mapping[str, Any], default: str, lines_by_id: dict[str, int], source: Source) -> str:
+def parse_id(row: Mapping[str, Any], default: str, lines_by_id: MutableMapping[str, int], source: Source) -> str:
     """The row's id as a string, remembered in `lines_by_id`; a RowError where it is taken or neither string nor integer."""
     value = row.get("id", default)
     if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
