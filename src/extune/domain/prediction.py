@@ -15,7 +15,8 @@ class Completion:
 
     Attributes:
         text: without the stop token.
-        finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
+        finish: `stop` where the model ended by itself, `length` where the token budget cut it off, or the engine because it
+            ran in a circle.
         token_count: tokens produced, the stop token included.
         logprobs: natural log-probability of each produced token, or None where the engine did not compute them.
     """

@@ -81,9 +81,11 @@ class Predictor:
         return Prediction(example.id, annotation, raw, problems, self.options.to_json())
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
-        """What one completion says; where it was cut off, what could be read of it is kept."""
-        annotation, problems = read_completion(task, self.encoder.answer_format, prompt.text, completion.text)
-        if completion.finish == "length":
+        """What one completion says; where it was cut off, its whole items are kept."""
+        cut_off = completion.finish == "length"
+        answer_format = self.encoder.answer_format
+        annotation, problems = read_completion(task, answer_format, prompt.text, completion.text, cut_off=cut_off)
+        if cut_off:
             problems = (*problems, Problem(ProblemKind.CUT_OFF, completion.text[-80:]))
         return annotation, problems
 

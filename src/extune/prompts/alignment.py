@@ -19,7 +19,7 @@ from functools import lru_cache
 from extune.domain.annotation import Extraction, Mention, Span
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
-from extune.prompts.formats.base import AnswerFormat, ParsedItem, make_problem
+from extune.prompts.formats.base import AnswerFormat, Parsed, ParsedItem, make_problem
 
 Interval = tuple[int, int]  # half-open, in characters of the text
 
@@ -46,7 +46,11 @@ def read_extraction(
     task: ExtractionTask, answer_format: AnswerFormat[ExtractionTask, Extraction], text: str, completion: str
 ) -> tuple[Extraction, tuple[Problem, ...]]:
     """Parse a completion and ground its mentions. Never raises: what is wrong becomes a problem."""
-    parsed = answer_format.parse_completion(task, text, completion)
+    return ground(text, answer_format.parse_completion(task, text, completion))
+
+
+def ground(text: str, parsed: Parsed) -> tuple[Extraction, tuple[Problem, ...]]:
+    """Give what was parsed its offsets. Never raises: what is wrong becomes a problem."""
     alignment = align(text, parsed.items)
     problems = list(parsed.problems)
     for kind, numbers in ((ProblemKind.UNGROUNDED, alignment.ungrounded), (ProblemKind.DUPLICATE, alignment.duplicates)):

@@ -6,14 +6,18 @@ Nothing raises here and nothing is lost: what cannot be read is a problem. It kn
 
 from __future__ import annotations
 
+from collections import Counter
+
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
 from extune.domain.prediction import Problem, ProblemKind
-from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask, Task
-from extune.prompts.alignment import read_extraction
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask, Task
+from extune.prompts.alignment import ground
 from extune.prompts.formats.base import AnyFormat, Parsed, make_problem
 
 
-def read_completion(task: Task, answer_format: AnyFormat, text: str, completion: str) -> tuple[Annotation, tuple[Problem, ...]]:
+def read_completion(
+    task: Task, answer_format: AnyFormat, text: str, completion: str, *, cut_off: bool = False
+) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
     Args:
@@ -21,10 +25,13 @@ def read_completion(task: Task, answer_format: AnyFormat, text: str, completion:
         answer_format: one of the task's.
         text: that was asked about.
         completion: any string.
+        cut_off: the model had not ended; of anything but a free answer only the items that are certainly whole are kept.
     """
-    if isinstance(task, ExtractionTask):
-        return read_extraction(task, answer_format, text, completion)
     parsed = answer_format.parse_completion(task, text, completion)
+    if cut_off and not isinstance(task, GenerationTask):
+        parsed = _keep_whole(parsed, answer_format.parse_completion(task, text, completion[:-1]))
+    if isinstance(task, ExtractionTask):
+        return ground(text, parsed)
     if isinstance(task, RecordTask):
         return _assemble_fields(task, text, parsed)
     if isinstance(task, ClassificationTask):
@@ -39,6 +46,19 @@ def empty_annotation(task: Task) -> Annotation:
     if isinstance(task, RecordTask):
         return Fields({})
     return Labels(()) if isinstance(task, ClassificationTask) else Answer("")
+
+
+def _keep_whole(parsed: Parsed, shorter: Parsed) -> Parsed:
+    """Items and problems that are also read without the completion's last character: what comes next cannot change them.
+
+    An item that reaches to the end may be the beginning of a longer one. A format that stores positions may prolong its last
+    item even behind a separator.
+    """
+    whole = [item for item in parsed.items if item in shorter.items]
+    if whole and whole[-1] == parsed.items[-1] and whole[-1].source_start is not None:
+        whole.pop()
+    problems = Counter(parsed.problems) & Counter(shorter.problems)
+    return Parsed(tuple(whole), tuple(problems.elements()))
 
 
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed) -> tuple[Fields, tuple[Problem, ...]]:
