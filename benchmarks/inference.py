@@ -4,8 +4,8 @@ Every contender answers the same test rows, one after the other, in several roun
 contender's rows per second are the median of its rounds, a ratio the median of the rounds' ratios. Writes
 `benchmarks/results/inference-NAME.json`; `python -m benchmarks.tables` makes the table of it.
 
-The BIO list (`["O", "B-中药", ...]`, a tag per character) is what many projects train. No model here has learned it: each row is
-made to go on until its gold answer's length in that format. Its F1 means nothing and is left out.
+The BIO list (`["O", "B-中药", ...]`, a tag per character) is what many projects train. No model here has learned it: each row
+is made to go on until its gold answer's length in that format. Its F1 would mean nothing and is left out.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
-from extune.domain.prompt import Prompt
 from extune.engines.drafting import Drafter, runs_in_a_circle
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
@@ -47,7 +46,7 @@ class Counting:
     draft_tokens=st.integers(1, 9),
     batch_tokens=st.sampled_from([200, 4000]),
 )
-def test_the_same_answers_as_token_by_token(  # noqa: PLR0913, PLR0917
+def test_the_same_answers_as_token_by_token(  # noqa: PLR0917
     texts: list[str],
     name: str,
     constrain: bool,

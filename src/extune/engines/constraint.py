@@ -38,7 +38,7 @@ class Matcher:
         return count
 
     def forced(self) -> list[int]:
-        """Tokens of text that can only go on so; empty where there is a choice, or where the tokenizer could write it otherwise."""
+        """The next tokens where the text can only go on so; empty where it has a choice."""
         tokens: list[int] = self.inner.compute_ff_tokens()
         return tokens
 

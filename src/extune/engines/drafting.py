@@ -1,7 +1,7 @@
 """Guesses how an answer goes on, to have several tokens judged in one forward pass; and sees when an answer runs in a circle.
 
-In: ids of a prompt, of the answer so far, and its grammar. Out: ids that may come next. A wrong guess costs time and changes nothing:
-whoever decodes compares. It knows nothing about models.
+In: ids of a prompt, of the answer so far, and its grammar. Out: ids that may come next. A wrong guess costs time and changes
+nothing: whoever decodes compares. It knows nothing about models.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Keys and values of answers that grow by different numbers of tokens: what a draft adds and is not accepted is written over.
 
 In: the cache behind a batch of left-padded prompts, then the next tokens of each row. Out: logits. It knows nothing about
-grammars and how tokens are chosen. A row's answer stands in slots of its own: slot n holds its n-th token, whatever the other rows hold.
-A mask shows each query the slots up to its own, so that nothing needs to be removed, and no row waits for another.
+grammars and how tokens are chosen. A row's answer stands in slots of its own: slot n holds its n-th token, whatever the other
+rows hold. A mask shows each query the slots up to its own, so that nothing needs to be removed, and no row waits for another.
 Shapes: B rows, L cached tokens of prompts, T new tokens of the row that adds most, A slots, V vocabulary.
 """
 
@@ -139,13 +139,15 @@ class _SlotLayer(CacheLayerMixin):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Put new ones in their places; all that are in use."""
+        del args, kwargs  # the library's layers take more
         rows = torch.arange(len(self._places), device=self._places.device)[:, None]
         self.keys[rows, :, self._places] = key_states.transpose(1, 2)
         self.values[rows, :, self._places] = value_states.transpose(1, 2)
         return self.keys[:, :, : self._used], self.values[:, :, : self._used]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Places and offset."""
+        """Places and offset; nobody asks as long as each pass brings its own mask."""
+        del query_length
         return self._used, 0
 
     def get_seq_length(self) -> int:

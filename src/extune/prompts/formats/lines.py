@@ -76,8 +76,8 @@ class LinesFormat:
         """Grammar of the completions that parse without problem, with verbatim mentions and types in the task's order.
 
         In texts that `can_be_ordered` each mention of a line begins behind the beginning of the one before it: a model can
-        neither repeat a mention beyond its occurrences nor loop. Of two mentions of one type that begin at the same character it
-        allows one. In longer texts, and where few characters stand again and again, any order and number is allowed.
+        neither repeat a mention beyond its occurrences nor loop. Of two mentions of one type that begin at the same character
+        it allows one. In longer texts, and where few characters stand again and again, any order and number is allowed.
 
         All mentions of a line are one terminal: llguidance's lexer is greedy by bytes, and `；` begins with the bytes of
         other full-width characters, so that it would still be trying to prolong the mention when the separator has begun.
