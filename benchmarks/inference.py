@@ -225,31 +225,20 @@ def _read_peak() -> int:
     return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def main() -> None:
-    """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("run", type=Path)
-    parser.add_argument("data", type=Path, help="test file, in the run's own format")
-    parser.add_argument("--what", required=True, help="names the data in the table")
-    parser.add_argument("--rows", type=int, default=96, help="that are timed, drawn at random")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--alone", type=int, default=20, help="rows that are asked one by one")
-    arguments = parser.parse_args()
-    predictor = extune.load_predictor(arguments.run, device="cpu")
-    examples = list(extune.read_examples(arguments.data, predictor.encoder.task))
-    drawn = Random(17).sample(examples, min(arguments.rows, len(examples)))
+def measure(predictor: Predictor, examples: Sequence[Example], rows: int, rounds: int, alone: int) -> dict[str, Any]:
+    """All figures of one run on one test set."""
+    drawn = Random(17).sample(examples, min(rows, len(examples)))
     prompts = [prompt for example in drawn for prompt in predictor.encoder.encode_prompts(example)]
     contenders = list_contenders(predictor, examples)
     for contender in contenders:
         contender.complete(prompts[:2])
-    peaks = run_rounds(contenders, prompts, arguments.rounds)
+    peaks = run_rounds(contenders, prompts, rounds)
     scores = score(predictor, [contenders[0], contenders[2]], examples)
-    rows = []
+    figures = []
     for contender in contenders:
-        p50, p95 = time_alone(contender, prompts[: arguments.alone])
+        p50, p95 = time_alone(contender, prompts[:alone])
         ratios = [theirs / ours for theirs, ours in zip(contender.seconds, contenders[0].seconds, strict=True)]
-        rows.append(
+        figures.append(
             {
                 "name": contender.name,
                 "rows_per_second": round(len(drawn) / statistics.median(contender.seconds), 2),
@@ -261,18 +250,33 @@ def main() -> None:
                 **scores["readable"].get(contender.name, {}),
             }
         )
-    words = shlex.join([arguments.name, str(arguments.run), str(arguments.data), "--what", arguments.what])
-    result = {
-        "what": arguments.what,
-        "command": f"python -m benchmarks.inference {words} --rows {arguments.rows} --rounds {arguments.rounds}",
-        "machine": describe_machine() | {"threads": torch.get_num_threads()},
+    return {
         "rows": len(drawn),
         "scored_rows": len(examples),
-        "rounds": arguments.rounds,
+        "rounds": rounds,
         "constraint_gain": [round(bound, 4) for bound in scores["constraint_gain"]],
-        "contenders": rows,
+        "contenders": figures,
     }
-    RESULTS.mkdir(exist_ok=True)
+
+
+def main() -> None:
+    """Parse the command line, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path, help="test file, in any format that extune reads")
+    parser.add_argument("--what", required=True, help="names the data in the table")
+    parser.add_argument("--rows", type=int, default=96, help="that are timed, drawn at random")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", type=int, default=20, help="rows that are asked one by one")
+    arguments = parser.parse_args()
+    predictor = extune.load_predictor(arguments.run, device="cpu")
+    examples = list(extune.read_examples(arguments.data, predictor.encoder.task))
+    figures = measure(predictor, examples, arguments.rows, arguments.rounds, arguments.alone)
+    words = shlex.join([arguments.name, str(arguments.run), str(arguments.data), "--what", arguments.what])
+    command = f"python -m benchmarks.inference {words} --rows {arguments.rows} --rounds {arguments.rounds}"
+    machine = describe_machine() | {"threads": torch.get_num_threads()}
+    result = {"what": arguments.what, "command": command, "machine": machine, **figures}
     write_json(RESULTS / f"inference-{arguments.name}.json", result)
     print(json.dumps(result, ensure_ascii=False, indent=1))
 

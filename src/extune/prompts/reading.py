@@ -14,6 +14,8 @@ from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTas
 from extune.prompts.alignment import ground
 from extune.prompts.formats.base import AnyFormat, Parsed, make_problem
 
+_NOTHING_THERE = make_problem(ProblemKind.UNPARSEABLE, "")
+
 
 def read_completion(
     task: Task, answer_format: AnyFormat, text: str, completion: str, *, cut_off: bool = False
@@ -52,13 +54,15 @@ def _keep_whole(parsed: Parsed, shorter: Parsed) -> Parsed:
     """Items and problems that are also read without the completion's last character: what comes next cannot change them.
 
     An item that reaches to the end may be the beginning of a longer one. A format that stores positions may prolong its last
-    item even behind a separator.
+    item even behind a separator. An end that has nothing in it yet is no problem of its own: the answer is cut off.
     """
     whole = [item for item in parsed.items if item in shorter.items]
     if whole and whole[-1] == parsed.items[-1] and whole[-1].source_start is not None:
         whole.pop()
-    problems = Counter(parsed.problems) & Counter(shorter.problems)
-    return Parsed(tuple(whole), tuple(problems.elements()))
+    problems = list((Counter(parsed.problems) & Counter(shorter.problems)).elements())
+    if problems and parsed.problems[-1] == _NOTHING_THERE == problems[-1]:
+        problems.pop()
+    return Parsed(tuple(whole), tuple(problems))
 
 
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed) -> tuple[Fields, tuple[Problem, ...]]:
