@@ -125,20 +125,18 @@ def list_contenders(predictor: Predictor, examples: Sequence[Example]) -> list[C
     tokenizer, contract = predictor.encoder.tokenizer, predictor.encoder.contract
     gold = {example.id: example for example in examples}
 
-    def engine(draft_tokens: int) -> Engine:
+    def engine(**switches: int) -> Engine:
         model = predictor.engine.model
-        return TransformersEngine(
-            model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens, draft_tokens=draft_tokens
-        )
+        return TransformersEngine(model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens, **switches)
 
     def bio_length(prompt: Prompt) -> int:
         return len(encode_text(tokenizer, write_bio_list(gold[prompt.example_id]))) + 1
 
     return [
-        Contender(OURS, engine(6), constrain=True),
-        Contender(f"{OURS}, no speculation", engine(0), constrain=True),
-        Contender(f"{OURS}, no constraint", engine(6)),
-        Contender(f"{OURS}, neither", engine(0)),
+        Contender(OURS, engine(), constrain=True),
+        Contender(f"{OURS}, no speculation", engine(draft_tokens=0), constrain=True),
+        Contender(f"{OURS}, no constraint", engine()),
+        Contender(f"{OURS}, neither", engine(draft_tokens=0)),
         Contender(f"plain generate, {contract.format}", PlainGenerate(predictor)),
         Contender("plain generate, BIO list", PlainGenerate(predictor, bio_length)),
     ]

@@ -20,6 +20,7 @@ from extune.domain.task import ClassificationTask, ExtractionTask, RecordField, 
 from extune.engines.constraint import GrammarCompiler
 from extune.prompts.formats import EXTRACTION_FORMATS, build_format
 from extune.prompts.formats.base import AnyFormat
+from extune.prompts.formats.bio import COUNTED_CHARACTERS
 from extune.prompts.reading import read_completion
 from extune.tokens.plain_text import decode_completion
 
@@ -89,7 +90,8 @@ class Walker:
 def require_sound(task: Task, answer_format: AnyFormat, text: str, completion: str, ended: bool) -> None:
     annotation, problems = read_completion(task, answer_format, text, completion, cut_off=not ended)
     allowed = {ProblemKind.DUPLICATE} if isinstance(task, ExtractionTask) else set()  # beyond the ordered grammar
-    if not ended and answer_format.name in _WHOLE_TEXT:
+    uncounted = answer_format.name == "bio" and len(text) > COUNTED_CHARACTERS
+    if uncounted or (not ended and answer_format.name in _WHOLE_TEXT):
         allowed.add(ProblemKind.UNPARSEABLE)
     assert {problem.kind for problem in problems} <= allowed, (text, completion, problems)
     if isinstance(annotation, Extraction):

@@ -27,7 +27,8 @@ from extune.engines.constraint import GrammarCompiler, Mask, Matcher
 from extune.engines.decoding import Answer, choose_greedily, choose_tokens, score_tokens
 from extune.engines.drafting import Drafter
 from extune.engines.engine import DecodingOptions
-from extune.engines.memory import GrowingMemory, SlotMemory
+from extune.engines.grouped_attention import grouped_attention_in
+from extune.engines.memory import GrowingMemory, Memory, SlotMemory
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.plain_text import decode_completion
@@ -61,7 +62,7 @@ class TransformersEngine:
         stop_token_ids: Sequence[int],
         max_answer_tokens: int,
         batch_tokens: int = 8192,
-        draft_tokens: int = 6,
+        draft_tokens: int = 4,
     ) -> None:
         self._model = model
         self._virtual_tokens = count_virtual_tokens(model)
@@ -243,10 +244,16 @@ class TransformersEngine:
             use_cache=True,
             logits_to_keep=1,
         ).logits
-        remembers = SlotMemory if self._drafts else GrowingMemory
-        memory = remembers(self._decoder, cache, mask, positions[:, -1:])
+        self._write(answers, logits, [()] * len(answers), options)
+        if self._drafts:
+            with grouped_attention_in(self._model):
+                self._go_on(answers, SlotMemory(self._decoder, cache, mask, positions[:, -1:]), options)
+        else:
+            self._go_on(answers, GrowingMemory(self._decoder, cache, mask, positions[:, -1:]), options)
+
+    def _go_on(self, answers: Sequence[Answer], memory: Memory, options: DecodingOptions) -> None:
+        """Write answers that have their first token to their end."""
         active = list(answers)
-        self._write(active, logits, [()] * len(answers), options)
         while True:
             keep = [row for row, answer in enumerate(active) if not answer.finished]
             if not keep:
