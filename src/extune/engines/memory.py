@@ -113,7 +113,7 @@ class SlotMemory:
             layer.reorder_cache(chosen)
 
 
-class _SlotLayer(CacheLayerMixin):
+class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not typed for mypy
     """One layer's keys and values, (B, heads, L + A, head size); new ones go where `expect` said."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
