@@ -76,13 +76,14 @@ def test_bad_answers_are_problems_not_errors(make_predictor: PredictorMaker) -> 
     assert prediction.completion == "药：甘草\n乱写"
 
 
-def test_a_cut_off_answer_keeps_what_can_be_read(make_predictor: PredictorMaker) -> None:
-    predictor = make_predictor(copy_all, DecodingOptions(max_new_tokens=7))
+@pytest.mark.parametrize(("budget", "whole"), [(3, 0), (4, 0), (5, 1), (6, 1), (7, 1), (8, 2)])
+def test_a_cut_off_answer_keeps_its_whole_mentions(budget: int, whole: int, make_predictor: PredictorMaker) -> None:
+    predictor = make_predictor(copy_all, DecodingOptions(max_new_tokens=budget))
     (prediction,) = predictor.predict_many([Example("a", "黄芪和黄芪和黄芪")])
-    assert prediction.completion == "药：黄芪；黄芪"
-    assert prediction.annotation == Extraction((Span("药", "黄芪", 0, 2), Span("药", "黄芪", 3, 5)))
+    assert prediction.completion == "药：黄芪；黄芪；黄芪"[:budget]
+    assert prediction.annotation == Extraction((Span("药", "黄芪", 0, 2), Span("药", "黄芪", 3, 5))[:whole])
     assert kinds(prediction) == [ProblemKind.CUT_OFF]
-    assert prediction.decoding["max_new_tokens"] == 7
+    assert prediction.decoding["max_new_tokens"] == budget
 
 
 class TestLongTexts:

@@ -105,12 +105,41 @@ def test_lines_copies_no_place_twice(task: ExtractionTask, text: str, seed: int)
     assert len(alignment.placed) == len(items)
 
 
-@pytest.mark.parametrize("length", [MAX_ORDERED_CHUNKS, MAX_ORDERED_CHUNKS + 1])
-def test_texts_beyond_the_ordered_grammar(length: int) -> None:
-    text = ("黄芪当归，" * length)[:length]
+def various(length: int) -> str:
+    """A text in which no character stands often."""
+    return "黄芪当归，" + "".join(chr(0x4E00 + 7 * (number % 150)) for number in range(length - 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "ordered"),
+    [
+        (various(MAX_ORDERED_CHUNKS), True),
+        (various(MAX_ORDERED_CHUNKS + 1), False),
+        ("黄芪当归，" * 60, True),
+        ("黄芪当归，" * 80, False),
+    ],
+)
+def test_texts_beyond_the_ordered_grammar(text: str, ordered: bool) -> None:
     grammar = build_format("lines").render_grammar(TASK, text)
-    assert accepts(grammar, "药：黄芪；当归；黄芪\n方剂：当归，黄芪")
-    assert accepts(grammar, "药：" + "；".join(["归，黄"] * (length // 5 + 1))) == (length > MAX_ORDERED_CHUNKS)
+    assert accepts(grammar, "药：黄芪；当归；归\n方剂：当归，")
+    assert accepts(grammar, "药：" + "；".join(["归，"] * (len(text) // 5 + 1))) != ordered
+
+
+@pytest.mark.parametrize(
+    "text", ["的" * 141, "……" * 70, "a；" * 100, "黄芪，" * 80, " \n\t的" * 70, various(MAX_ORDERED_CHUNKS)]
+)
+def test_the_most_repetitive_texts_that_are_ordered_stay_within_the_limits(text: str) -> None:
+    grammar = build_format("lines").render_grammar(TASK, text)
+    assert "ORDERED" in grammar
+    for seed in range(4):
+        walk(grammar, seed, limit=60)
+
+
+@pytest.mark.parametrize("text", ["的" * 400, "-" * 8000, "……" * 1000, " " * 300])
+def test_repetitive_texts_stay_within_the_limits(text: str) -> None:
+    grammar = build_format("lines").render_grammar(TASK, text)
+    for seed in range(4):
+        walk(grammar, seed, limit=60)
 
 
 @pytest.mark.parametrize("answer_format", FORMATS)

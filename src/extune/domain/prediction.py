@@ -16,10 +16,11 @@ class Completion:
 
     Attributes:
         text: without the stop token.
-        finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
+        finish: `stop` where the model ended by itself, `length` where the token budget cut it off, or the engine because it
+            ran in a circle.
         token_count: tokens produced, the stop token included.
-        logprobs: natural log-probability of each produced token under the model itself, before any mask; 0 for one that an
-            engine appended because the grammar left no other. None where the engine did not compute them.
+        logprobs: natural log-probability of each produced token under the model itself, before any mask; None where the engine
+            did not compute them.
         token_ids: of the produced tokens, the stop token included; None where the engine does not know them.
         probabilities: of each label that could be chosen, by name, summing to 1; empty where labels were not weighed.
     """

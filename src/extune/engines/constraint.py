@@ -5,9 +5,7 @@ In: a prompt's grammar text and the tokens chosen so far. Out: which tokens may 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import llguidance.hf
 import llguidance.numpy
@@ -18,8 +16,6 @@ from transformers import PreTrainedTokenizerBase
 
 from extune.domain.prompt import Prompt
 from extune.errors import EngineError
-
-_STACK_BYTES = 32 * 2**20
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,6 +32,16 @@ class Matcher:
         if not self.inner.consume_token(token):
             raise _failure(self.example_id, self.inner.get_error())
 
+    def count_allowed(self, tokens: Sequence[int]) -> int:
+        """How many of these tokens, from the first on, may follow one another here. Much cheaper than a mask."""
+        count: int = self.inner.validate_tokens(list(tokens))
+        return count
+
+    def forced(self) -> list[int]:
+        """The next tokens where the text can only go on so; empty where it has a choice."""
+        tokens: list[int] = self.inner.compute_ff_tokens()
+        return tokens
+
 
 class GrammarCompiler:
     """Compiles grammars for one tokenizer; a stop token is allowed exactly where the grammar accepts.
@@ -50,7 +56,6 @@ class GrammarCompiler:
         self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary_size, eos_token=list(stop_token_ids))
         self._vocabulary_size = vocabulary_size
         self._executor = LLExecutor()
-        self._compilers = _start_compilers()
 
     def compile(self, prompt: Prompt) -> Matcher | None:
         """The matcher of the prompt's grammar, or None where the prompt has none.
@@ -60,13 +65,10 @@ class GrammarCompiler:
         """
         if prompt.grammar is None:
             return None
-        inner = self._compilers.submit(self._compile, prompt.grammar).result()
+        inner = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(prompt.grammar), log_level=0)
         if inner.is_error():
             raise _failure(prompt.example_id, inner.get_error())
         return Matcher(inner, prompt.example_id)
-
-    def _compile(self, grammar: str) -> LLMatcher:
-        return LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0)
 
     def allowed(self, matchers: Sequence[Matcher | None]) -> Mask:
         """Which tokens each answer may go on with: booleans of shape (answers, vocabulary); all True without a grammar."""
@@ -93,17 +95,6 @@ class GrammarCompiler:
             if number + 1 < len(answer):
                 matcher.accept(token)
         return np.stack(rows)
-
-
-def _start_compilers() -> ThreadPoolExecutor:
-    """A thread with a deep stack: compiling recurses through a text's characters, and some systems give threads 1 MiB."""
-    before = threading.stack_size(_STACK_BYTES)
-    try:
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="grammar")
-        executor.submit(threading.get_ident).result()  # threads begin with the first task
-    finally:
-        threading.stack_size(before)
-    return executor
 
 
 def _failure(example_id: str, message: str) -> EngineError:

@@ -2,7 +2,8 @@
 
 In: prompts' ids. Out: completions in the same order. It knows nothing about tasks, formats and where weights come from.
 The keys and values of the tokens with which all prompts of a call begin are computed once; batches are left-padded
-after that prefix, sorted by length, and give up answers that are finished. All of it is exact: it only saves work.
+after that prefix, sorted by length, and give up answers that are finished. Greedy answers are guessed some tokens ahead,
+and one forward pass judges the guess. All of it is exact: it only saves work.
 Learned virtual tokens (prompt, prefix and p-tuning) begin that prefix: the base goes on behind their keys and values.
 Shapes: B answers, P prefix tokens, virtual ones included, T tokens of the longest rest, V vocabulary.
 """
@@ -22,10 +23,14 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.prediction import Completion
 from extune.domain.prompt import Prompt
-from extune.engines.constraint import GrammarCompiler, Matcher
-from extune.engines.decoding import Answer, choose_tokens, score_tokens
+from extune.engines.attending import attends_everywhere, takes_masks
+from extune.engines.constraint import GrammarCompiler, Mask, Matcher
+from extune.engines.decoding import Answer, choose_greedily, choose_tokens, score_tokens
+from extune.engines.drafting import Drafter
 from extune.engines.engine import DecodingOptions
+from extune.engines.grouped_attention import grouped_attention_in
 from extune.engines.label_trie import Question, TrieRow, join_rows, lay_out, plan_rows, read_scores, score_each, trees_hold
+from extune.engines.memory import GrowingMemory, Memory, SlotMemory
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.plain_text import decode_completion
@@ -48,6 +53,8 @@ class TransformersEngine:
         stop_token_ids: ids that end an answer.
         max_answer_tokens: budget of one answer, stop token included.
         batch_tokens: prompt tokens of one batch, padding included; halved when the memory does not suffice.
+        draft_tokens: of an answer that are guessed and judged in one forward pass; 0 decodes token by token. The answers are
+            the same, up to rounding.
     """
 
     name = "transformers"
@@ -59,18 +66,21 @@ class TransformersEngine:
         stop_token_ids: Sequence[int],
         max_answer_tokens: int,
         batch_tokens: int = 8192,
+        draft_tokens: int = 4,
     ) -> None:
         self._model = model
         self._virtual_tokens = count_virtual_tokens(model)
         self._decoder = model.get_base_model() if self._virtual_tokens else model
         # padding must not stand between virtual tokens and a prompt where layers count it as distance
-        self._one_at_a_time = self._virtual_tokens > 0 and not _attends_everywhere(model)
+        self._one_at_a_time = self._virtual_tokens > 0 and not attends_everywhere(model)
         if self._one_at_a_time:
             _LOG.warning("prompts are completed one at a time: this base has layers that see only the nearest tokens")
         self._tokenizer = tokenizer
         self._stop_token_ids = frozenset(stop_token_ids)
         self._max_answer_tokens = max_answer_tokens
         self._batch_tokens = batch_tokens
+        self._draft_tokens = draft_tokens
+        self._drafts = draft_tokens > 0 and attends_everywhere(model) and takes_masks(model)
         self._compiler: GrammarCompiler | None = None
         self._reads_tries: bool | None = None  # found out with the first candidates
 
@@ -97,7 +107,7 @@ class TransformersEngine:
             waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids), reverse=True)
             while waiting:
                 batch = self._take_batch(prompts, waiting)
-                answers = [self._start(index, prompts[index], options) for index in batch]
+                answers = [self._start(index, prompts[index], prefix_length, options) for index in batch]
                 if not self._decodes(answers, prefix, prefix_length, options):
                     self._shrink(len(batch), len(prompts[batch[0]].ids))
                     continue
@@ -144,7 +154,7 @@ class TransformersEngine:
         if not asked:
             return []
         if self._reads_tries is None:
-            self._reads_tries = _attends_everywhere(self._model) and trees_hold(
+            self._reads_tries = attends_everywhere(self._model) and trees_hold(
                 self._score_tries, self, asked[0], self._model.dtype
             )
         return self._score_tries(asked) if self._reads_tries else score_each(self, asked)
@@ -216,7 +226,7 @@ class TransformersEngine:
         for row, index in enumerate(batch):
             matcher = self._match(prompts[index])
             own = logits[row, -len(answers[index]) :].float()
-            masks = None if matcher is None or self._compiler is None else self._compiler.masks(matcher, answers[index])
+            masks = None if matcher is None else self._require_compiler().masks(matcher, answers[index])
             scores[index] = None if matcher is not None and masks is None else score_tokens(own, answers[index], masks)
         return scores
 
@@ -230,7 +240,7 @@ class TransformersEngine:
 
     def _shared_prefix_length(self, prompts: Sequence[Prompt]) -> int:
         """Tokens with which all prompts begin, leaving at least one of each; 0 where sharing is impossible or pays nothing."""
-        if len(prompts) < 2 or not _attends_everywhere(self._model):
+        if len(prompts) < 2 or not attends_everywhere(self._model):
             return 0
         first, last = min(prompt.ids for prompt in prompts), max(prompt.ids for prompt in prompts)
         limit = min(len(prompt.ids) for prompt in prompts) - 1
@@ -253,13 +263,24 @@ class TransformersEngine:
             return waiting[:1]
         return waiting[: max(1, self._batch_tokens // len(prompts[waiting[0]].ids))]
 
-    def _start(self, index: int, prompt: Prompt, options: DecodingOptions) -> Answer:
-        return Answer(index, prompt, self._match(prompt), Random(f"{options.seed}/{index}"))
+    def _start(self, index: int, prompt: Prompt, prefix_length: int, options: DecodingOptions) -> Answer:
+        drafting = self._drafts and _is_greedy(options)
+        return Answer(
+            index,
+            prompt,
+            self._match(prompt),
+            Random(f"{options.seed}/{index}"),
+            options.token_budget(self._max_answer_tokens),
+            Drafter(prompt.ids[prefix_length:], self._draft_tokens) if drafting else None,
+        )
 
     def _match(self, prompt: Prompt) -> Matcher | None:
-        if prompt.grammar is not None and self._compiler is None:
+        return None if prompt.grammar is None else self._require_compiler().compile(prompt)
+
+    def _require_compiler(self) -> GrammarCompiler:
+        if self._compiler is None:
             self._compiler = GrammarCompiler(self._tokenizer, self._model.config.vocab_size, sorted(self._stop_token_ids))
-        return self._compiler.compile(prompt) if self._compiler is not None else None
+        return self._compiler
 
     def _decodes(
         self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
@@ -274,31 +295,37 @@ class TransformersEngine:
     def _decode(
         self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
     ) -> None:
-        budget = options.token_budget(self._max_answer_tokens)
         cache = self._copy(prefix, len(answers))
         rests = [answer.prompt.ids[prefix_length:] for answer in answers]
         ids, mask, positions = self._left_pad(rests, self._virtual_tokens + prefix_length)
+        logits = self._decoder(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        self._write(answers, logits, [()] * len(answers), options)
+        if self._drafts:
+            with grouped_attention_in(self._model):
+                self._go_on(answers, SlotMemory(self._decoder, cache, mask, positions[:, -1:]), options)
+        else:
+            self._go_on(answers, GrowingMemory(self._decoder, cache, mask, positions[:, -1:]), options)
+
+    def _go_on(self, answers: Sequence[Answer], memory: Memory, options: DecodingOptions) -> None:
+        """Write answers that have their first token to their end."""
         active = list(answers)
         while True:
-            output = self._decoder(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            self._write(active, output.logits[:, -1].float(), options)
-            keep = [row for row, answer in enumerate(active) if not answer.stopped and len(answer.ids) < budget]
+            keep = [row for row, answer in enumerate(active) if not answer.finished]
             if not keep:
                 return
             if len(keep) <= len(active) * (1 - _FINISHED_SHARE):
-                rows = torch.tensor(keep, device=self.device)
-                cache.batch_select_indices(rows)
-                active, mask, positions = [active[row] for row in keep], mask[rows], positions[rows]
-            ids = torch.tensor([[answer.ids[-1]] for answer in active], device=self.device)
-            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
-            positions = positions[:, -1:] + 1
+                memory.keep(keep)
+                active = [active[row] for row in keep]
+            drafts = [answer.draft() for answer in active]
+            logits = memory.read([[answer.ids[-1], *draft] for answer, draft in zip(active, drafts, strict=True)])
+            memory.accept(self._write(active, logits, drafts, options))
 
     def _left_pad(self, rests: Sequence[Sequence[int]], before: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Ids (B, T), attention mask (B, P + T) and positions (B, T) of the rests after `before` tokens, P."""
@@ -309,17 +336,34 @@ class TransformersEngine:
         mask = torch.cat([lengths.new_ones(len(rests), before), (places >= 0).long()], dim=1)
         return ids, mask, places.clamp_min(0) + before
 
-    def _write(self, active: Sequence[Answer], logits: torch.Tensor, options: DecodingOptions) -> None:
-        """Add one token to each answer that is not finished."""
-        open_rows = [row for row, answer in enumerate(active) if not answer.stopped]
+    def _write(
+        self, active: Sequence[Answer], logits: torch.Tensor, drafts: Sequence[Sequence[int]], options: DecodingOptions
+    ) -> list[int]:
+        """Add tokens to each answer that is not finished; how many each got."""
+        open_rows = [row for row, answer in enumerate(active) if not answer.finished]
         answers = [active[row] for row in open_rows]
         if len(open_rows) < len(active):
             logits = logits[torch.tensor(open_rows, device=logits.device)]
+        if _is_greedy(options):
+            found = choose_greedily(logits, answers, [drafts[row] for row in open_rows], self._stop_token_ids, self._masks)
+        else:
+            self._sample(logits[:, -1].float(), answers, options)
+            found = [1] * len(answers)
+        counts = [0] * len(active)
+        for row, count in zip(open_rows, found, strict=True):
+            counts[row] = count
+        return counts
+
+    def _sample(self, logits: torch.Tensor, answers: Sequence[Answer], options: DecodingOptions) -> None:
+        """Add one token to each answer."""
         matchers = [answer.matcher for answer in answers]
-        allowed = self._compiler.allowed(matchers) if self._compiler is not None and any(matchers) else None
-        tokens, logprobs = choose_tokens(logits, answers, options, allowed)
+        tokens, logprobs = choose_tokens(logits, answers, options, self._masks(matchers) if any(matchers) else None)
         for answer, token, logprob in zip(answers, tokens, logprobs, strict=True):
-            answer.append(token, logprob, stops=token in self._stop_token_ids)
+            answer.append(token, stops=token in self._stop_token_ids)
+            answer.logprobs.append(logprob)
+
+    def _masks(self, matchers: Sequence[Matcher | None]) -> Mask:
+        return self._require_compiler().allowed(matchers)
 
     def _finish(self, answer: Answer) -> Completion:
         return answer.to_completion(decode_completion(self._tokenizer, answer.ids[:-1] if answer.stopped else answer.ids))
@@ -349,12 +393,5 @@ def _evaluation(model: PreTrainedModel | PeftModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def _attends_everywhere(model: PreTrainedModel | PeftModel) -> bool:
-    """True where every layer attends to all earlier tokens, so that padding after the prefix changes nothing.
-
-    Sliding windows count padding as distance, and recurrent layers would read it.
-    """
-    layer_types = getattr(model.config, "layer_types", None)
-    if layer_types is not None:
-        return set(layer_types) == {"full_attention"}
-    return getattr(model.config, "sliding_window", None) is None
+def _is_greedy(options: DecodingOptions) -> bool:
+    return options.temperature == 0 and options.repetition_penalty == 1.0

@@ -95,10 +95,13 @@ class Predictor:
         return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities)
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
-        """What one completion says; where it was cut off, what could be read of it is kept."""
+        """What one completion says; where it was cut off, its whole items are kept."""
         score = None if isinstance(task, GenerationTask) else score_items(completion, self.encoder.tokenizer, self.calibrate)
-        annotation, problems = read_completion(task, self.encoder.answer_format, prompt.text, completion.text, score)
-        if completion.finish == "length":
+        cut_off = completion.finish == "length"
+        annotation, problems = read_completion(
+            task, self.encoder.answer_format, prompt.text, completion.text, score, cut_off=cut_off
+        )
+        if cut_off:
             problems = (*problems, Problem(ProblemKind.CUT_OFF, completion.text[-80:]))
         return annotation, problems
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from extune.domain.annotation import Extraction, Mention, Span
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
-from extune.prompts.formats.base import AnswerFormat, ItemScorer, ParsedItem, make_problem
+from extune.prompts.formats.base import AnswerFormat, ItemScorer, Parsed, ParsedItem, make_problem
 
 Interval = tuple[int, int]  # half-open, in characters of the text
 
@@ -49,11 +49,15 @@ def read_extraction(
     completion: str,
     score: ItemScorer | None = None,
 ) -> tuple[Extraction, tuple[Problem, ...]]:
-    """Parse a completion and ground its mentions, with a confidence where `score` gives one.
+    """Parse a completion and ground its mentions, as `ground` does."""
+    return ground(text, answer_format.parse_completion(task, text, completion), score)
+
+
+def ground(text: str, parsed: Parsed, score: ItemScorer | None = None) -> tuple[Extraction, tuple[Problem, ...]]:
+    """Give what was parsed its offsets, and confidences where `score` gives one.
 
     Never raises: what is wrong becomes a problem.
     """
-    parsed = answer_format.parse_completion(task, text, completion)
     alignment = align(text, parsed.items)
     problems = list(parsed.problems)
     for kind, numbers in ((ProblemKind.UNGROUNDED, alignment.ungrounded), (ProblemKind.DUPLICATE, alignment.duplicates)):

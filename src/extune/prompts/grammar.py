@@ -6,10 +6,13 @@ In: escaped strings. Out: grammar text, which `engines/constraint.py` compiles a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 MAX_ORDERED_CHUNKS = 400
-"""llguidance resolves nested definitions by recursion: about 8 KiB of stack a chunk, and threads have 8 MiB."""
+"""A step of llguidance's lexer has fuel for about twice as many chunks of ordinary text."""
+_MAX_EQUAL_PAIRS = 20_000  # `的` 200 times takes all of a step's fuel; this is 141 times
+_RUNG = 32
 
 
 def quote_literal(text: str) -> str:
@@ -38,14 +41,27 @@ def write_copy_rules(chunks: Sequence[str]) -> list[str]:
     ]
 
 
+def can_be_ordered(chunks: Sequence[str]) -> bool:
+    """Whether llguidance can follow `write_ordered_rules` of these chunks within its default limits, whatever is written.
+
+    After each character it keeps track of all places that read alike, so a text of few different characters costs most.
+    """
+    pairs = sum(count * count for count in Counter(chunks).values())
+    return len(chunks) <= MAX_ORDERED_CHUNKS and pairs <= _MAX_EQUAL_PAIRS
+
+
 def write_ordered_rules(chunks: Sequence[str], separator: str) -> list[str]:
-    """Rules of the terminal FROM_0: a list of runs of neighbouring chunks, each beginning behind the last one's beginning.
+    """Rules of the terminal ORDERED: a list of runs of neighbouring chunks, each beginning behind the last one's beginning.
 
     So no place of the text is copied twice. All of it is one terminal, with three definitions a chunk, each in terms of the
-    next chunk's: FROM_n begins at chunk n or later, AT_n at chunk n, RUN_n is one run. At most `MAX_ORDERED_CHUNKS` chunks.
+    next chunk's: FROM_n begins at chunk n or later, AT_n at chunk n, RUN_n is one run. For chunks that `can_be_ordered`.
+
+    ORDERED is FROM_0; llguidance resolves definitions by recursion, from the left, each once. The other alternatives, which
+    FROM_0 contains, stand before it so that no recursion goes deeper than `_RUNG` chunks.
     """
     literal = quote_literal(separator)
-    rules = []
+    rungs = range(0, len(chunks), _RUNG)
+    rules = ["ORDERED: " + " | ".join(f"FROM_{number}" for number in reversed(rungs))]
     for number, chunk in enumerate(chunks):
         later = number + 1 < len(chunks)
         rules += [

@@ -6,15 +6,25 @@ Nothing raises here and nothing is lost: what cannot be read is a problem. It kn
 
 from __future__ import annotations
 
+from collections import Counter
+
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
 from extune.domain.prediction import Problem, ProblemKind
-from extune.domain.task import ClassificationTask, ExtractionTask, RecordTask, Task
-from extune.prompts.alignment import read_extraction
+from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask, Task
+from extune.prompts.alignment import ground
 from extune.prompts.formats.base import AnyFormat, ItemScorer, Parsed, ParsedItem, make_problem
+
+_NOTHING_THERE = make_problem(ProblemKind.UNPARSEABLE, "")
 
 
 def read_completion(
-    task: Task, answer_format: AnyFormat, text: str, completion: str, score: ItemScorer | None = None
+    task: Task,
+    answer_format: AnyFormat,
+    text: str,
+    completion: str,
+    score: ItemScorer | None = None,
+    *,
+    cut_off: bool = False,
 ) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
@@ -24,10 +34,13 @@ def read_completion(
         text: that was asked about.
         completion: any string.
         score: gives mentions, field values and labels their confidences; free text and free answers have none.
+        cut_off: the model had not ended; of anything but a free answer only the items that are certainly whole are kept.
     """
-    if isinstance(task, ExtractionTask):
-        return read_extraction(task, answer_format, text, completion, score)
     parsed = answer_format.parse_completion(task, text, completion)
+    if cut_off and not isinstance(task, GenerationTask):
+        parsed = _keep_whole(parsed, answer_format.parse_completion(task, text, completion[:-1]))
+    if isinstance(task, ExtractionTask):
+        return ground(text, parsed, score)
     if isinstance(task, RecordTask):
         return _assemble_fields(task, text, parsed, score or _unknown)
     if isinstance(task, ClassificationTask):
@@ -47,6 +60,21 @@ def empty_annotation(task: Task) -> Annotation:
 
 def _unknown(_: ParsedItem) -> None:
     """No confidence."""
+
+
+def _keep_whole(parsed: Parsed, shorter: Parsed) -> Parsed:
+    """Items and problems that are also read without the completion's last character: what comes next cannot change them.
+
+    An item that reaches to the end may be the beginning of a longer one. A format that stores positions may prolong its last
+    item even behind a separator. An end that has nothing in it yet is no problem of its own: the answer is cut off.
+    """
+    whole = [item for item in parsed.items if item in shorter.items]
+    if whole and whole[-1] == parsed.items[-1] and whole[-1].source_start is not None:
+        whole.pop()
+    problems = list((Counter(parsed.problems) & Counter(shorter.problems)).elements())
+    if problems and parsed.problems[-1] == _NOTHING_THERE == problems[-1]:
+        problems.pop()
+    return Parsed(tuple(whole), tuple(problems))
 
 
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:

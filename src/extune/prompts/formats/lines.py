@@ -12,7 +12,7 @@ from extune.domain.task import ExtractionTask
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import (
-    MAX_ORDERED_CHUNKS,
+    can_be_ordered,
     quote_literal,
     write_copy_rules,
     write_ordered_rules,
@@ -75,9 +75,9 @@ class LinesFormat:
     def render_grammar(self, task: ExtractionTask, text: str) -> str:
         """Grammar of the completions that parse without problem, with verbatim mentions and types in the task's order.
 
-        In texts of at most `MAX_ORDERED_CHUNKS` characters each mention of a line begins behind the beginning of the one
-        before it: a model can neither repeat a mention beyond its occurrences nor loop. Of two mentions of one type that begin
-        at the same character it allows one. In longer texts any order and number is allowed.
+        In texts that `can_be_ordered` each mention of a line begins behind the beginning of the one before it: a model can
+        neither repeat a mention beyond its occurrences nor loop. Of two mentions of one type that begin at the same character
+        it allows one. In longer texts, and where few characters stand again and again, any order and number is allowed.
 
         All mentions of a line are one terminal: llguidance's lexer is greedy by bytes, and `；` begins with the bytes of
         other full-width characters, so that it would still be trying to prolong the mention when the separator has begun.
@@ -88,8 +88,8 @@ class LinesFormat:
         for number, name in enumerate(task.names):
             rules.append(f"part_{number}: {quote_literal(_ESCAPER.escape(name) + _COLON)} MENTIONS")
         chunks = _ESCAPER.chunks(text)
-        if len(chunks) <= MAX_ORDERED_CHUNKS:
-            rules += ["MENTIONS: FROM_0", *write_ordered_rules(chunks, _SEMICOLON)]
+        if can_be_ordered(chunks):
+            rules += ["MENTIONS: ORDERED", *write_ordered_rules(chunks, _SEMICOLON)]
         else:
             rules += [f"MENTIONS: MENTION ({quote_literal(_SEMICOLON)} MENTION)*", *write_copy_rules(chunks)]
         return "\n".join(rules) + "\n"
