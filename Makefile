@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check format clean
+.PHONY: demo test test-all test-vllm check format clean
 
 demo: .venv/.installed
 	$(BIN)/python -m extune demo
@@ -14,6 +14,10 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+# What needs vLLM, in an environment of its own (3.5 GB); not called by .ci/run, because it takes longer than five minutes.
+test-vllm: .venv-vllm/.installed
+	.venv-vllm/bin/python -m pytest -k vllm tests/contract tests/engines tests/stages tests/predicting
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
@@ -37,5 +41,12 @@ format: .venv/.installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+.venv-vllm/.installed: pyproject.toml requirements-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
 clean:
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm build .pytest_cache .mypy_cache .ruff_cache .hypothesis

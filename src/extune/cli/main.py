@@ -18,6 +18,7 @@ from extune.cli import (
     check_verb,
     compare_verb,
     convert_verb,
+    parity_verb,
     recipe_verbs,
     run_verbs,
     study_verbs,
@@ -49,6 +50,7 @@ app.command("evaluate")(run_verbs.evaluate)
 app.command("report")(run_verbs.report)
 app.command("compare")(compare_verb.compare)
 app.command("convert")(convert_verb.convert)
+app.command("parity")(parity_verb.parity)
 app.command("merge")(variant_verbs.merge)
 app.command("import-base")(base_verbs.import_base)
 app.add_typer(recipe_verbs.recipes, name="recipe")

@@ -18,12 +18,14 @@ class Completion:
         finish: `stop` where the model ended by itself, `length` where the token budget cut it off.
         token_count: tokens produced, the stop token included.
         logprobs: natural log-probability of each produced token, or None where the engine did not compute them.
+        ids: of the produced tokens, the stop token included; None where the engine does not tell them.
     """
 
     text: str
     finish: Literal["stop", "length"]
     token_count: int
     logprobs: tuple[float, ...] | None = None
+    ids: tuple[int, ...] | None = None
 
 
 class ProblemKind(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Literal
 
 import torch
 
@@ -43,7 +44,8 @@ class Answer:
 
     def to_completion(self, text: str) -> Completion:
         """The finished answer; `text` is what its ids without the stop id read."""
-        return Completion(text, "stop" if self.stopped else "length", len(self.ids), tuple(self.logprobs))
+        finish: Literal["stop", "length"] = "stop" if self.stopped else "length"
+        return Completion(text, finish, len(self.ids), tuple(self.logprobs), tuple(self.ids))
 
 
 def choose_tokens(

@@ -71,5 +71,13 @@ class AnswerScorer(Protocol):
         """Log-probability of each token of one given answer per prompt; None where the prompt's grammar forbids the answer."""
 
 
+@runtime_checkable
+class ClosableEngine(Protocol):
+    """An engine with processes or connections of its own."""
+
+    def close(self) -> None:
+        """End them; the engine answers nothing more."""
+
+
 def _out_of_range(name: str, value: float, expected: str, good: str) -> RecipeError:
     return RecipeError(f"{name} is {value}", where=f"--{name}", expected=expected, fix=f"--{name} {good}")

@@ -16,16 +16,18 @@ from extune.data.windows import assign_gold, split_windows
 from extune.domain.task import RecordTask
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
+from extune.engines.vllm_engine import VllmEngine, require_vllm
 from extune.errors import RecipeError, RunError
 from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
+from extune.predicting.open_vllm import open_vllm
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
 from extune.runs.contract import Contract, read_contract
 from extune.tokens.encode import Encoder
 
-ENGINES = ("transformers",)
+ENGINES = ("transformers", "vllm")
 
 
 def load_predictor(
@@ -40,14 +42,20 @@ def load_predictor(
         options: None is greedy decoding.
 
     Raises:
-        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included.
+        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included; or vLLM cannot compute it.
         ModelError: the base is not the one that the run was trained on.
         RecipeError: the engine, the device or the base does not exist here.
+        EngineError: vLLM does not start.
     """
     _require_engine(engine)
     run = Path(run)
     contract = read_contract(run)
     _require_versions(run, contract)
+    if engine == VllmEngine.name:
+        require_vllm(device)  # before files are read
+        tokenizer = load_run_tokenizer(run, contract)
+        served = open_vllm(run, contract, tokenizer, device)
+        return Predictor(build_encoder(tokenizer, contract), served, options or DecodingOptions())
     chosen = choose_device(device)
     tokenizer = load_run_tokenizer(run, contract)
     return build_predictor(load_weights(run, contract, chosen), tokenizer, contract, options)
