@@ -1,7 +1,7 @@
 """What vLLM computes is what the transformers engine computes: adapters, masks, log-probabilities, guessed tokens.
 
-It runs in an environment of its own (`make test-vllm`). One engine serves all tests: it has a LoRA adapter and guesses tokens; the
-contract suite has one without both.
+It runs in an environment of its own (`make test-vllm`). One engine serves all tests: it has a LoRA adapter and guesses tokens;
+the contract suite has one without both.
 """
 
 from __future__ import annotations

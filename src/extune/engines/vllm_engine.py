@@ -126,6 +126,16 @@ class VllmEngine:
             ) from error
         self._lora = _request_adapter(served)
 
+    @property
+    def llm(self) -> Any:
+        """VLLM's own object, for whoever measures it."""
+        return self._llm
+
+    @property
+    def adapter(self) -> Any:
+        """VLLM's name for the run's adapter; None where it has none."""
+        return self._lora
+
     def complete(self, prompts: Sequence[Prompt], options: DecodingOptions) -> list[Completion]:
         """One completion per prompt, in the order of the prompts.
 
@@ -135,7 +145,7 @@ class VllmEngine:
         if not prompts:
             return []
         asked: list[Any] = [{"prompt_token_ids": list(prompt.ids)} for prompt in prompts]
-        params = [self._sampling(index, prompt, options) for index, prompt in enumerate(prompts)]
+        params = [self.choose_sampling(index, prompt, options) for index, prompt in enumerate(prompts)]
         try:
             outputs = self._llm.generate(asked, params, use_tqdm=False, lora_request=self._lora)
         except KeyboardInterrupt:
@@ -156,10 +166,12 @@ class VllmEngine:
         self._llm.llm_engine.engine_core.shutdown()
         self._folder.cleanup()
 
-    def _sampling(self, index: int, prompt: Prompt, options: DecodingOptions) -> Any:
+    def choose_sampling(self, index: int, prompt: Prompt, options: DecodingOptions | None = None) -> Any:
+        """What vLLM is told about one answer: of the prompt with this number; None is greedy decoding."""
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
+        options = options or DecodingOptions()
         return SamplingParams(
             temperature=options.temperature,
             top_p=options.top_p if options.temperature > 0 else 1.0,
