@@ -17,6 +17,7 @@ from extune.predicting.open_vllm import find_served, read_vllm_section
 from extune.recipe.engines import VllmSection
 from extune.recipe.load import dump_recipe, load_recipe, recipe_from_values
 from extune.runs.contract import Contract, Quantization, write_contract
+from extune.stages.predict import open_predictor
 
 TASK = {"kind": "extraction", "types": {"药": ""}}
 
@@ -101,6 +102,13 @@ def test_mistakes_in_the_section_are_named(override: str, said: str, tmp_path: P
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, override)
     assert said in caught.value.render()
+
+
+def test_an_untrained_base_is_not_silently_run_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("task: {kind: extraction, types: {药: }}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="untrained"):
+        open_predictor(path, base=EMBEDDED, engine="vllm")
 
 
 @pytest.mark.skipif(is_installed(), reason="vllm is in this environment")

@@ -96,6 +96,17 @@ def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> Enc
     return Encoder(tokenizer, contract, split_windows=split_windows, assign_gold=assign, shorten=shorten_middle)
 
 
+def require_engine_of_bases(engine: str) -> None:
+    """Raise a RecipeError where an untrained base is asked for on another engine than the one that runs them."""
+    if engine != TransformersEngine.name:
+        raise RecipeError(
+            f"engine {engine} runs trained runs, not untrained bases",
+            where="--engine, --base",
+            expected="--engine transformers with --base",
+            fix="leave one of the two out",
+        )
+
+
 def _require_engine(engine: str) -> None:
     if engine not in ENGINES:
         raise RecipeError(

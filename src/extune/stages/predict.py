@@ -17,7 +17,7 @@ from extune.domain.example import Example
 from extune.engines.engine import DecodingOptions
 from extune.errors import DataError
 from extune.predicting.draft import open_untrained
-from extune.predicting.open import load_predictor
+from extune.predicting.open import load_predictor, require_engine_of_bases
 from extune.predicting.predictor import Predictor
 from extune.recipe.load import load_recipe
 from extune.runs.run_dir import RunDir
@@ -64,6 +64,7 @@ def open_predictor(
         ExtuneError: run, recipe or base are missing or corrupted.
     """
     if base is not None:
+        require_engine_of_bases(engine)
         recipe = RunDir(target).recipe() if target.is_dir() else load_recipe(str(target))
         return open_untrained(recipe, base, device, options)
     RunDir(target).contract()  # says more than a missing file: unfinished, or the folder of several seeds
