@@ -42,10 +42,12 @@ format: .venv/.installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+# Where pip's index has no CPU build of torch: make test-vllm TORCH_INDEX=https://download.pytorch.org/whl/cpu
 .venv-vllm/.installed: pyproject.toml requirements-vllm.txt
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
-	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	.venv-vllm/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

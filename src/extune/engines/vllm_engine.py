@@ -234,7 +234,7 @@ def _start(served: Served, tokenizer: str, section: VllmSection) -> Any:
         return LLM(
             model=str(served.model),
             tokenizer=tokenizer,
-            dtype=served.dtype,  # type: ignore[arg-type]
+            dtype=served.dtype,
             max_model_len=served.max_input_tokens + served.max_answer_tokens,
             generation_config="vllm",  # the model's own file must not change decoding
             logprobs_mode="raw_logprobs",
