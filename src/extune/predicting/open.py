@@ -47,14 +47,13 @@ def load_predictor(
         RecipeError: the engine, the device or the base does not exist here.
         EngineError: vLLM does not start.
     """
-    _require_engine(engine)
+    _require_engine(engine, device)
     run = Path(run)
     contract = read_contract(run)
     _require_versions(run, contract)
     if engine == VllmEngine.name:
-        require_vllm(device)  # before files are read
         tokenizer = load_run_tokenizer(run, contract)
-        served = open_vllm(run, contract, tokenizer, device)
+        served = open_vllm(run, contract, tokenizer)
         return Predictor(build_encoder(tokenizer, contract), served, options or DecodingOptions())
     chosen = choose_device(device)
     tokenizer = load_run_tokenizer(run, contract)
@@ -107,11 +106,13 @@ def require_engine_of_bases(engine: str) -> None:
         )
 
 
-def _require_engine(engine: str) -> None:
+def _require_engine(engine: str, device: str | None) -> None:
     if engine not in ENGINES:
         raise RecipeError(
             f"unknown engine {engine!r}", where="--engine", expected="one of " + ", ".join(ENGINES), fix="--engine transformers"
         )
+    if engine == VllmEngine.name:
+        require_vllm(device)
 
 
 def _require_versions(run: Path, contract: Contract) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from extune.engines.vllm_engine import Served, VllmEngine, require_vllm
+from extune.engines.vllm_engine import Served, VllmEngine
 from extune.errors import RunError
 from extune.models.base_model import require_safetensors
 from extune.models.checkpoint import require_base, require_unchanged
@@ -20,22 +20,20 @@ from extune.runs.contract import Contract
 from extune.runs.run_dir import RunDir, read_json
 
 
-def open_vllm(run: Path, contract: Contract, tokenizer: PreTrainedTokenizerBase, device: str | None = None) -> VllmEngine:
+def open_vllm(run: Path, contract: Contract, tokenizer: PreTrainedTokenizerBase) -> VllmEngine:
     """The engine of a run, with its weights loaded.
 
     Args:
         run: its directory.
         contract: of the run.
         tokenizer: of the run, checked.
-        device: as the user named it; None takes what vLLM was built for.
 
     Raises:
-        RecipeError: vLLM is not installed, or not for this device.
+        RecipeError: vLLM is not installed.
         RunError: vLLM cannot compute what the run has trained, or a file is missing or damaged.
         ModelError: the base is not the one that the run was trained on.
         EngineError: vLLM does not start.
     """
-    require_vllm(device)
     return VllmEngine(find_served(run, contract), tokenizer, read_vllm_section(run))
 
 
