@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from tests.engines.chat_server import answer_with, serving
@@ -116,3 +117,15 @@ def test_ids_and_logprobs_where_there_are_some_are_those_of_the_text(
         assert all(logprob <= 1e-6 for logprob in completion.logprobs)
         written = completion.ids[:-1] if completion.finish == "stop" else completion.ids
         assert tokenizer.decode(list(written)) == completion.text
+
+
+def test_random_answers_depend_on_their_seed(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    if engine.name in ("scripted", "openai"):
+        pytest.skip("answers of scripts and servers are theirs")
+    free = [replace(prompt, grammar=None) for prompt in prompts]
+
+    def draw(seed: int) -> list[str]:
+        return [completion.text for completion in engine.complete(free, DecodingOptions(temperature=1.0, seed=seed))]
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)

@@ -86,16 +86,6 @@ def test_logprobs_are_those_under_the_mask(both: tuple[TransformersEngine, VllmE
         torch.testing.assert_close(torch.tensor(one.logprobs), torch.tensor(scores), atol=1e-3, rtol=0)
 
 
-def test_random_answers_depend_on_the_seed(both: tuple[TransformersEngine, VllmEngine], prompts: Sequence[Prompt]) -> None:
-    free = [replace(prompt, grammar=None) for prompt in prompts]
-
-    def draw(seed: int) -> list[str]:
-        return [one.text for one in both[1].complete(free, DecodingOptions(temperature=1.0, seed=seed))]
-
-    assert draw(1) == draw(1)
-    assert draw(1) != draw(2)
-
-
 def test_nothing_of_vllm_is_on_standard_output(
     both: tuple[TransformersEngine, VllmEngine], prompts: Sequence[Prompt], capfd: pytest.CaptureFixture[str]
 ) -> None:

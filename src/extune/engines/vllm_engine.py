@@ -91,7 +91,7 @@ class VllmEngine:
 
     Log-probabilities are those among the tokens that the grammar allows in each place, as in `score_answers` of the
     transformers engine: vLLM has no others. Random answers depend on the seed and the place in the call, as there, but are
-    other ones. After an error or an interruption the engine is closed: make another one.
+    other ones, and with guessed tokens they do not repeat. After an error or an interruption the engine is closed: make another one.
 
     Args:
         served: what it loads and obeys.
@@ -261,7 +261,7 @@ def _request_adapter(served: Served) -> Any:
 def _log_to_stderr() -> None:
     """Move vLLM's own lines away from standard output, where results belong."""
     for handler in logging.getLogger("vllm").handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
 
 
