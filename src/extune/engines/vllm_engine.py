@@ -91,7 +91,8 @@ class VllmEngine:
 
     Log-probabilities are those among the tokens that the grammar allows in each place, as in `score_answers` of the
     transformers engine: vLLM has no others. Random answers depend on the seed and the place in the call, as there, but are
-    other ones, and with guessed tokens they do not repeat. After an error or an interruption the engine is closed: make another one.
+    other ones, and with guessed tokens they do not repeat. After an error or an interruption the engine is closed: make another
+    one.
 
     Args:
         served: what it loads and obeys.
