@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check format clean
+.PHONY: demo test test-all test-vllm check format clean
 
 demo: .venv/.installed
 	$(BIN)/python -m extune demo
@@ -14,6 +14,11 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+# What needs vLLM, in an environment of its own (3.5 GB); not called by .ci/run, because it takes longer than five minutes.
+test-vllm: .venv-vllm/.installed
+	.venv-vllm/bin/python -m pytest -k vllm tests/contract tests/engines/test_vllm_engine.py tests/predicting/test_open_vllm.py \
+		tests/stages/test_parity.py
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
@@ -37,5 +42,14 @@ format: .venv/.installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+# Where pip's index has no CPU build of torch: make test-vllm TORCH_INDEX=https://download.pytorch.org/whl/cpu
+.venv-vllm/.installed: pyproject.toml requirements-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
 clean:
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm build .pytest_cache .mypy_cache .ruff_cache .hypothesis

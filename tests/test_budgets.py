@@ -9,7 +9,7 @@ import pytest
 
 from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask
 from extune.recipe.adapters import METHODS
-from extune.recipe.endpoint import EndpointSection
+from extune.recipe.engines import ENGINE_SECTIONS
 from extune.recipe.sections import Recipe
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "extune"
@@ -42,7 +42,7 @@ def test_a_section_has_at_most_fifteen_fields() -> None:
     sections = [type(field.default) for name, field in Recipe.model_fields.items() if name not in ("name", "task", "engine")]
     for section in [
         *METHODS.values(),
-        EndpointSection,
+        *ENGINE_SECTIONS.values(),
         Recipe,
         ExtractionTask,
         RecordTask,

@@ -1,9 +1,10 @@
-"""Every engine is asked the same questions."""
+"""Every engine is asked the same questions. vLLM runs in an environment of its own: `make test-vllm`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from tests.engines.chat_server import answer_with, serving
@@ -15,7 +16,10 @@ from extune.engines.engine import DecodingOptions, Engine
 from extune.engines.openai_engine import OpenAIEngine
 from extune.engines.scripted_engine import ScriptedEngine
 from extune.engines.transformers_engine import TransformersEngine
+from extune.engines.vllm_engine import Served, VllmEngine, is_installed
+from extune.models.base_model import EMBEDDED, resolve_base
 from extune.recipe.endpoint import EndpointSection
+from extune.recipe.engines import VllmSection
 from extune.runs.contract import Contract
 from extune.tokens.encode import Encoder
 
@@ -24,7 +28,18 @@ BUDGET = 12
 TEXTS = ["黄芪30克，补气固表。", "无", "患者咳嗽三天，予桂枝汤加减，每日一剂，分两次服。", "当归", "甘草🍵" * 9]
 
 
-@pytest.fixture(params=["scripted", "transformers", "openai"])
+@pytest.fixture(scope="session")
+def vllm_engine(tokenizer: PreTrainedTokenizerBase) -> Iterator[VllmEngine]:
+    """One for all tests: it takes a minute to start."""
+    if not is_installed():
+        pytest.skip("vllm is not in this environment: make test-vllm")
+    stops = (tokenizer.eos_token_id, *sorted({*tokenizer.all_special_ids} - {tokenizer.eos_token_id}))
+    served = Served(resolve_base(EMBEDDED), None, 0, "float32", stops, 512, BUDGET)
+    with closing(VllmEngine(served, tokenizer, VllmSection(kv_cache_gib=0.25))) as started:
+        yield started
+
+
+@pytest.fixture(params=["scripted", "transformers", "openai", "vllm"])
 def engine(
     request: pytest.FixtureRequest,
     base_model: PreTrainedModel,
@@ -35,6 +50,8 @@ def engine(
         yield ScriptedEngine(lambda prompt: f"药：{prompt.text}", BUDGET)
     elif request.param == "transformers":
         yield TransformersEngine(base_model, tokenizer, tuple(tokenizer.all_special_ids), BUDGET, batch_tokens=400)
+    elif request.param == "vllm":
+        yield request.getfixturevalue("vllm_engine")
     else:
         with (
             serving(answer_with(base_model, tokenizer, make_contract())) as server,
@@ -66,7 +83,8 @@ def test_the_same_prompt_twice_is_answered_twice(engine: Engine, prompts: Sequen
 
 
 def test_greedy_answers_repeat(engine: Engine, prompts: Sequence[Prompt]) -> None:
-    assert engine.complete(prompts, GREEDY) == engine.complete(prompts, GREEDY)
+    once, again = engine.complete(prompts, GREEDY), engine.complete(prompts, GREEDY)
+    assert [(one.text, one.finish, one.token_ids) for one in once] == [(one.text, one.finish, one.token_ids) for one in again]
 
 
 def test_answers_keep_to_the_budget_and_say_whether_they_ended(engine: Engine, prompts: Sequence[Prompt]) -> None:
@@ -85,3 +103,32 @@ def test_no_stop_token_is_left_in_the_text(
 ) -> None:
     for completion in engine.complete(prompts, GREEDY):
         assert not any(special in completion.text for special in tokenizer.all_special_tokens)
+
+
+def test_ids_and_logprobs_where_there_are_some_are_those_of_the_text(
+    engine: Engine, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    for completion in engine.complete(prompts, GREEDY):
+        if completion.token_ids is None:
+            assert engine.name in ("scripted", "openai")
+            continue
+        assert len(completion.token_ids) == completion.token_count
+        if completion.logprobs is None:
+            assert engine.name == "vllm"  # it knows only those under the mask
+        else:
+            assert len(completion.logprobs) == completion.token_count
+            assert all(logprob <= 1e-6 for logprob in completion.logprobs)
+        written = completion.token_ids[:-1] if completion.finish == "stop" else completion.token_ids
+        assert tokenizer.decode(list(written)) == completion.text
+
+
+def test_random_answers_depend_on_their_seed(engine: Engine, prompts: Sequence[Prompt]) -> None:
+    if engine.name in ("scripted", "openai"):
+        pytest.skip("answers of scripts and servers are theirs")
+    free = [replace(prompt, grammar=None) for prompt in prompts]
+
+    def draw(seed: int) -> list[str]:
+        return [completion.text for completion in engine.complete(free, DecodingOptions(temperature=1.0, seed=seed))]
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)

@@ -18,6 +18,7 @@ import extune
 from extune.cli.main import app
 from extune.domain.task import Task
 from extune.recipe.adapters import METHODS, AnyAdapter
+from extune.recipe.engines import ENGINE_SECTIONS, AnyEngine
 from extune.recipe.section import Section
 from extune.recipe.sections import Recipe
 from extune.recipe.yaml_text import parse_value, parse_yaml
@@ -116,6 +117,8 @@ def require_key(section: str, rest: str) -> None:
         assert any(parts[0] in kind["properties"] for kind in kinds), f"task.{rest}"
     elif section == "adapter":
         assert any(parts[0] in method.model_fields for method in METHODS.values()), f"adapter.{rest}"
+    elif section == "engine":
+        assert any(parts[0] in kind.model_fields for kind in ENGINE_SECTIONS.values()), f"engine.{rest}"
     else:
         model = section_model(section)
         for part in parts:
@@ -155,6 +158,8 @@ def test_pieces_of_recipes_parse(page: Path) -> None:
                     TypeAdapter(Task).validate_python(value)
                 elif section == "adapter":
                     TypeAdapter(AnyAdapter).validate_python(value)
+                elif section == "engine":
+                    TypeAdapter(AnyEngine).validate_python(value)
                 else:
                     section_model(section).model_validate(value)
 

@@ -19,6 +19,7 @@ from extune.cli import (
     check_verb,
     compare_verb,
     convert_verb,
+    parity_verb,
     recipe_verbs,
     run_verbs,
     study_verbs,
@@ -51,6 +52,7 @@ app.command("report")(run_verbs.report)
 app.command("calibrate")(calibrate_verb.calibrate)
 app.command("compare")(compare_verb.compare)
 app.command("convert")(convert_verb.convert)
+app.command("parity")(parity_verb.parity)
 app.command("merge")(variant_verbs.merge)
 app.command("export")(variant_verbs.export)
 app.command("import-base")(base_verbs.import_base)

@@ -30,7 +30,7 @@ def merge(
         f"{found.effect:.1e}; the predictions of {merged.examples} {rows} are equal"
     )
     say(f"wrote {merged.run.path}")
-    note(f"next: extune predict {merged.run.path}; {merged.run.path / 'model'} loads in plain transformers")
+    note(f"next: extune parity {run}; {merged.run.path} is a run, and {merged.run.path / 'model'} loads in plain transformers")
 
 
 def export(

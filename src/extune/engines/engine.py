@@ -86,5 +86,13 @@ class CandidateScorer(Protocol):
         """Log-probability of each candidate answer of each prompt under the model itself; grammars are not looked at."""
 
 
+@runtime_checkable
+class ClosableEngine(Protocol):
+    """An engine with processes or connections of its own."""
+
+    def close(self) -> None:
+        """End them; the engine answers nothing more."""
+
+
 def _out_of_range(name: str, value: float | str, expected: str, good: str) -> RecipeError:
     return RecipeError(f"{name} is {value}", where=f"--{name}", expected=expected, fix=f"--{name} {good}")

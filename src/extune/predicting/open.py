@@ -12,11 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
+from extune.engines.vllm_engine import VllmEngine, require_vllm
 from extune.errors import RecipeError, RunError
 from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
 from extune.predicting.calibration_file import read_calibration
 from extune.predicting.encoding import build_encoder
+from extune.predicting.open_vllm import open_vllm
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
 from extune.prompts.messages import PROMPT_VERSION
@@ -24,7 +26,7 @@ from extune.runs.contract import Contract, read_contract
 
 __all__ = ["ENGINES", "build_encoder", "build_predictor", "load_predictor", "open_base"]
 
-ENGINES = ("transformers",)
+ENGINES = ("transformers", "vllm")
 
 
 def load_predictor(
@@ -45,14 +47,20 @@ def load_predictor(
         calibrated: False leaves confidences raw; answers are the same.
 
     Raises:
-        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included; or its calibration is stale.
+        RunError: a file of the run is missing, foreign or corrupted, its tokenizer included; its calibration is stale; or vLLM
+            cannot compute it.
         ModelError: the base is not the one that the run was trained on.
         RecipeError: the engine, the device or the base does not exist here.
+        EngineError: vLLM does not start.
     """
-    _require_engine(engine)
+    _require_engine(engine, device)
     run = Path(run)
     contract = read_contract(run)
     _require_versions(run, contract)
+    if engine == VllmEngine.name:
+        tokenizer = load_run_tokenizer(run, contract)
+        served = open_vllm(run, contract, tokenizer)
+        return Predictor(build_encoder(tokenizer, contract), served, options or DecodingOptions())
     chosen = choose_device(device)
     tokenizer = load_run_tokenizer(run, contract)
     calibration = read_calibration(run) if calibrated else None
@@ -89,11 +97,24 @@ def build_predictor(
     return Predictor(build_encoder(tokenizer, contract), engine, options or DecodingOptions())
 
 
-def _require_engine(engine: str) -> None:
+def require_engine_of_bases(engine: str) -> None:
+    """Raise a RecipeError where an untrained base is asked for on another engine than the one that runs them."""
+    if engine != TransformersEngine.name:
+        raise RecipeError(
+            f"engine {engine} runs trained runs, not untrained bases",
+            where="--engine, --base",
+            expected="--engine transformers with --base",
+            fix="leave one of the two out",
+        )
+
+
+def _require_engine(engine: str, device: str | None) -> None:
     if engine not in ENGINES:
         raise RecipeError(
             f"unknown engine {engine!r}", where="--engine", expected="one of " + ", ".join(ENGINES), fix="--engine transformers"
         )
+    if engine == VllmEngine.name:
+        require_vllm(device)
 
 
 def _require_versions(run: Path, contract: Contract) -> None:

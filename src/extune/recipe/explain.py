@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordTask
 from extune.errors import RecipeError
 from extune.recipe.adapters import METHODS, method_of, methods_with
+from extune.recipe.engines import ENGINE_SECTIONS, kind_of
 from extune.recipe.sections import Recipe
 
 _SHOWN_PROBLEMS = 5
@@ -29,6 +30,7 @@ _TASKS: Mapping[str, type[BaseModel]] = {
 _TAGS: Mapping[str, tuple[str, Iterable[str], str]] = {
     "task": ("kind", _TASKS, "kind: extraction finds typed spans"),
     "adapter": ("method", METHODS, "adapter.method=lora"),
+    "engine": ("kind", ENGINE_SECTIONS, "engine.kind=vllm"),
 }
 """Sections of which there are several kinds: the key that chooses, its values, an example."""
 
@@ -95,20 +97,26 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
 def section_fields(path: Sequence[str | int], values: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys that may stand under `path`: the sections of a recipe for (), the fields of one section for ("training",).
 
-    `values` is what the user wrote: of `task` and `adapter` it chooses the kind.
+    `values` is what the user wrote: of `task`, `adapter` and `engine` it chooses the kind.
     """
     if not path:
         return tuple(Recipe.model_fields)
-    if path[0] == "task":
-        return tuple(_TASKS.get(_task_kind(values), ExtractionTask).model_fields) if len(path) == 1 else ()
-    if path[0] == "adapter":
-        method = METHODS.get(method_of(values.get("adapter")))
-        return tuple(method.model_fields) if method is not None and len(path) == 1 else ()
+    if path[0] in _TAGS:
+        kind = _choose_kind(str(path[0]), values)
+        return tuple(kind.model_fields) if kind is not None and len(path) == 1 else ()
     section: type[BaseModel] | None = Recipe
     for part in path:
         field = section.model_fields.get(str(part)) if section is not None else None
         section = _find_section(field.annotation) if field is not None else None
     return tuple(section.model_fields) if section is not None else ()
+
+
+def _choose_kind(section: str, values: Mapping[str, Any]) -> type[BaseModel] | None:
+    """Of a section of which there are several kinds, the one that the user chose; None where there is no such kind."""
+    if section == "task":
+        return _TASKS.get(_task_kind(values), ExtractionTask)
+    written = values.get(section)
+    return METHODS.get(method_of(written)) if section == "adapter" else ENGINE_SECTIONS.get(kind_of(written))
 
 
 def _find_section(annotation: Any) -> type[BaseModel] | None:
@@ -204,6 +212,7 @@ def _example(path: KeyPath) -> str:
     field = Recipe.model_fields.get(str(path[0])) if path else None
     candidates = [field.annotation, *get_args(field.annotation)] if field is not None else []
     candidates += METHODS.values() if path[:1] == ("adapter",) else ()
+    candidates += ENGINE_SECTIONS.values() if path[:1] == ("engine",) else ()
     for section in candidates:
         if len(path) == 2 and isinstance(section, type) and issubclass(section, BaseModel):
             default = section.model_fields[str(path[1])].default if str(path[1]) in section.model_fields else None

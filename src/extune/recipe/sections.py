@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from extune.domain.task import RecordTask, Task
 from extune.recipe.adapters import AnyAdapter, LoraAdapter
 from extune.recipe.endpoint import EndpointSection
+from extune.recipe.engines import AnyEngine
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
 
@@ -239,7 +240,7 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     parallel: ParallelSection = ParallelSection()
     selection: SelectionSection = SelectionSection()
-    engine: EndpointSection | None = None
+    engine: AnyEngine | None = None
     tracking: TrackingSection = TrackingSection()
 
     @property
@@ -251,6 +252,11 @@ class Recipe(Section):
     def metric(self) -> MetricName:
         """What chooses the checkpoint: the chosen figure, or the one of the task's kind."""
         return self.selection.metric or METRICS[self.task.kind][0]
+
+    @property
+    def endpoint(self) -> EndpointSection | None:
+        """The server that the engine section names, or None."""
+        return self.engine if isinstance(self.engine, EndpointSection) else None
 
     @model_validator(mode="after")
     def _long_texts_can_be_handled(self) -> Recipe:
@@ -301,7 +307,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _json_mode_has_json(self) -> Recipe:
-        if self.engine is not None and self.engine.json_mode and self.answer_format != "json":
+        if self.endpoint is not None and self.endpoint.json_mode and self.answer_format != "json":
             raise ValueError(f"engine.json_mode: true needs prompt.format: json; it is {self.answer_format}")
         return self
 

@@ -24,7 +24,7 @@ from extune.evaluation.score import Score, name_figure
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.evaluation.training_reference import TrainingReference
 from extune.predicting.draft import open_untrained
-from extune.predicting.open import load_predictor
+from extune.predicting.open import load_predictor, require_engine_of_bases
 from extune.predicting.predictor import Predictor
 from extune.reporting.background import Background, read_background
 from extune.reporting.reports import write_score_seed_report
@@ -216,6 +216,7 @@ def write_scores(
 
 def _open(run: RunDir, engine: str, base: str | None, device: str | None, options: DecodingOptions | None) -> Predictor:
     if base is not None:
+        require_engine_of_bases(engine)
         return open_untrained(run.recipe(), base, device, options)
     run.contract()  # says more than a missing file
     return load_predictor(run.path, engine, device, options)

@@ -20,7 +20,7 @@ from extune.engines.engine import DecodingOptions
 from extune.errors import DataError, RecipeError, RunError
 from extune.predicting.calibration_file import read_calibration
 from extune.predicting.draft import open_untrained
-from extune.predicting.open import load_predictor
+from extune.predicting.open import load_predictor, require_engine_of_bases
 from extune.predicting.predictor import Predictor
 from extune.predicting.review_file import MIN_CONFIDENCE, Review, ReviewSorter, require_files
 from extune.recipe.load import load_recipe
@@ -74,6 +74,7 @@ def open_predictor(
         ExtuneError: run, recipe or base are missing or corrupted.
     """
     if base is not None:
+        require_engine_of_bases(engine)
         recipe = RunDir(target).recipe() if target.is_dir() else load_recipe(str(target))
         return open_untrained(recipe, base, device, options)
     RunDir(target).contract()  # says more than a missing file: unfinished, or the folder of several seeds

@@ -80,8 +80,8 @@ def run_baselines(
     """
     job, notes = _read(recipe, out, split, progress)
     rows = _score_lookups(job)
-    if recipe.engine is not None:
-        rows += [_ask_server(job, recipe.engine, shots, clock) for shots in recipe.engine.shots]
+    if recipe.endpoint is not None:
+        rows += [_ask_server(job, recipe.endpoint, shots, clock) for shots in recipe.endpoint.shots]
     if untrained:
         scored = score_examples(open_untrained(recipe, recipe.base.model), job.examples, progress)
         rows.append(_finish(job, f"untrained {recipe.base.model}", "untrained", scored))
@@ -111,7 +111,7 @@ def _read(recipe: Recipe, out: Path, split: str, progress: Progress | None) -> t
     try:
         train = read_split(recipe.data, "train", recipe.task).examples
     except InputError as error:
-        if recipe.engine is not None and any(recipe.engine.shots):
+        if recipe.endpoint is not None and any(recipe.endpoint.shots):
             raise
         notes = (f"nothing is looked up in train, which cannot be read ({error.where}: {error.what})",)
     reference = TrainingReference.fit(train) if train else None

@@ -28,7 +28,6 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-import extune
 from extune.errors import TrainingError
 from extune.files import atomic_folder, hash_file, hash_files, hash_text, write_json
 from extune.runs.contract import Contract
@@ -175,7 +174,7 @@ def build_key(contract: Contract, tokenizer_files: Iterable[Path], data: Mapping
 @lru_cache(maxsize=1)
 def _hash_code() -> str:
     """Of the sources of the rooms that shape rows: another version of extune never takes the rows of this one."""
-    home = Path(extune.__file__).parent
+    home = Path(__file__).parents[1]
     found = [
         file for name in _SHAPING_CODE for file in ([home / name] if name.endswith(".py") else (home / name).rglob("*.py"))
     ]
