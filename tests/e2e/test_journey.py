@@ -140,7 +140,7 @@ def test_decoding_options_stand_in_each_prediction(trained_run: Path, tmp_path: 
     (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert row["id"] == "a"
     assert row["decoding"] == {
-        "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1, "max_new_tokens": 4, "seed": 3,
+        "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1, "max_new_tokens": 4, "seed": 3, "prior": "none",
     }  # fmt: skip
 
 

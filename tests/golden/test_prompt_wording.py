@@ -175,7 +175,8 @@ def test_the_grammar_of_lines() -> None:
         'part_0: "中药：" MENTIONS\n'
         'part_1: "方\\\\：剂：" MENTIONS\n'
         'part_2: "\\"：" MENTIONS\n'
-        "MENTIONS: FROM_0\n"
+        "MENTIONS: ORDERED\n"
+        "ORDERED: FROM_0\n"
         "FROM_0: AT_0 | FROM_1\n"
         'AT_0: RUN_0 ("；" FROM_1)?\n'
         'RUN_0: "黄" RUN_1?\n'

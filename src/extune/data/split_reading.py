@@ -14,6 +14,7 @@ from extune.data.splits import find_split, read_split, require_name
 from extune.data.stream import RowStream, open_stream
 from extune.domain.example import Example
 from extune.domain.task import Task
+from extune.files import require_file
 from extune.recipe.sections import DataSection
 
 _KEPT_SKIPS = 20
@@ -33,6 +34,8 @@ class SplitReading:
     def __init__(self, data: DataSection, split: str, task: Task) -> None:
         self.file = require_name(data, split)
         self.path: Path = find_split(data, split) or Path()
+        if not self.path.is_dir():
+            require_file(self.path)
         self._data, self._split, self._task = data, split, task
         self._forget()
 
