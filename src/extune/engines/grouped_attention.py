@@ -8,14 +8,15 @@ Shapes: B rows, T queries, K keys, H heads, G heads of keys and values, D head s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
+
+from extune.models.attention import attention_in
 
 NAME = "extune_grouped"
 
@@ -53,12 +54,6 @@ AttentionInterface.register(NAME, grouped_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-@contextmanager
-def grouped_attention_in(model: Any) -> Iterator[None]:
+def grouped_attention_in(model: Any) -> AbstractContextManager[None]:
     """Let `model` use `grouped_attention` inside the block."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+    return attention_in(model, NAME)

@@ -41,7 +41,7 @@ _SHORTEST_PREFIX = 8
 # Copying the cache to get rid of finished answers pays once this share of the batch is finished.
 _FINISHED_SHARE = 0.25
 
-_Scores = TypeVar("_Scores")
+_Result = TypeVar("_Result")
 
 
 class TransformersEngine:
@@ -100,20 +100,15 @@ class TransformersEngine:
         Raises:
             EngineError: a grammar that cannot be compiled, or not enough memory for a single prompt.
         """
-        completions: dict[int, Completion] = {}
         with _evaluation(self._model), torch.no_grad():
-            prefix_length = self._shared_prefix_length(prompts)
-            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
-            waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids), reverse=True)
-            while waiting:
-                batch = self._take_batch(prompts, waiting)
+            prefix, prefix_length = self._share(prompts)
+
+            def write(batch: Sequence[int]) -> dict[int, Completion]:
                 answers = [self._start(index, prompts[index], prefix_length, options) for index in batch]
-                if not self._decodes(answers, prefix, prefix_length, options):
-                    self._shrink(len(batch), len(prompts[batch[0]].ids))
-                    continue
-                completions |= {answer.index: self._finish(answer) for answer in answers}
-                waiting = waiting[len(batch) :]
-        return [completions[index] for index in range(len(prompts))]
+                self._decode(answers, prefix, prefix_length, options)
+                return {answer.index: self._finish(answer) for answer in answers}
+
+            return self._in_batches([len(prompt.ids) for prompt in prompts], write)
 
     def score_answers(self, prompts: Sequence[Prompt], answers: Sequence[Sequence[int]]) -> list[tuple[float, ...] | None]:
         """How probable given answers are: what `complete` would have computed, had it been made to write them.
@@ -131,8 +126,7 @@ class TransformersEngine:
         """
         lengths = [len(prompt.ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
         with _evaluation(self._model), torch.no_grad():
-            prefix_length = self._shared_prefix_length(prompts)
-            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
+            prefix, prefix_length = self._share(prompts)
             return self._in_batches(lengths, lambda batch: self._score(batch, prompts, answers, prefix, prefix_length))
 
     def score_candidates(
@@ -165,8 +159,7 @@ class TransformersEngine:
         prompts = [row.prompt for row in rows]
         lengths = [row.cost(self._model.config.vocab_size) for row in rows]
         with _evaluation(self._model), torch.no_grad():
-            prefix_length = self._shared_prefix_length(prompts)
-            prefix = self._prefill(prompts[0].ids[:prefix_length]) if prefix_length or self._virtual_tokens else None
+            prefix, prefix_length = self._share(prompts)
             scores = self._in_batches(lengths, lambda batch: self._score_batch(batch, rows, prefix, prefix_length))
         return join_rows(rows, scores, len(asked))
 
@@ -188,17 +181,17 @@ class TransformersEngine:
         ).logits
         return dict(zip(batch, read_scores(logits, tries), strict=True))
 
-    def _in_batches(self, lengths: Sequence[int], score: Callable[[Sequence[int]], dict[int, _Scores]]) -> list[_Scores]:
+    def _in_batches(self, lengths: Sequence[int], score: Callable[[Sequence[int]], dict[int, _Result]]) -> list[_Result]:
         """Results in order; the longest come first, as many at once as the budget and the device's memory hold."""
-        scores: dict[int, _Scores] = {}
+        scores: dict[int, _Result] = {}
         waiting = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
         while waiting:
             batch = waiting[: 1 if self._one_at_a_time else max(1, self._batch_tokens // lengths[waiting[0]])]
-            try:
-                scores |= score(batch)
-            except torch.OutOfMemoryError:
+            found = _if_it_fits(score, batch)
+            if found is None:
                 self._shrink(len(batch), lengths[batch[0]])
                 continue
+            scores |= found
             waiting = waiting[len(batch) :]
         return [scores[index] for index in range(len(lengths))]
 
@@ -238,6 +231,11 @@ class TransformersEngine:
         cache.batch_repeat_interleave(rows)
         return cache
 
+    def _share(self, prompts: Sequence[Prompt]) -> tuple[DynamicCache | None, int]:
+        """Keys and values of what all prompts begin with, virtual tokens included, and how many tokens of a prompt that are."""
+        length = self._shared_prefix_length(prompts)
+        return (self._prefill(prompts[0].ids[:length]) if length or (prompts and self._virtual_tokens) else None), length
+
     def _shared_prefix_length(self, prompts: Sequence[Prompt]) -> int:
         """Tokens with which all prompts begin, leaving at least one of each; 0 where sharing is impossible or pays nothing."""
         if len(prompts) < 2 or not attends_everywhere(self._model):
@@ -257,12 +255,6 @@ class TransformersEngine:
             )
         return cache
 
-    def _take_batch(self, prompts: Sequence[Prompt], waiting: Sequence[int]) -> Sequence[int]:
-        """As many of the longest waiting prompts as the budget holds, at least one."""
-        if self._one_at_a_time:
-            return waiting[:1]
-        return waiting[: max(1, self._batch_tokens // len(prompts[waiting[0]].ids))]
-
     def _start(self, index: int, prompt: Prompt, prefix_length: int, options: DecodingOptions) -> Answer:
         drafting = self._drafts and _is_greedy(options)
         return Answer(
@@ -281,16 +273,6 @@ class TransformersEngine:
         if self._compiler is None:
             self._compiler = GrammarCompiler(self._tokenizer, self._model.config.vocab_size, sorted(self._stop_token_ids))
         return self._compiler
-
-    def _decodes(
-        self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
-    ) -> bool:
-        """Write all answers to their end; False where the device's memory does not suffice for so many."""
-        try:
-            self._decode(answers, prefix, prefix_length, options)
-        except torch.OutOfMemoryError:
-            return False
-        return True
 
     def _decode(
         self, answers: Sequence[Answer], prefix: DynamicCache | None, prefix_length: int, options: DecodingOptions
@@ -391,6 +373,14 @@ def _evaluation(model: PreTrainedModel | PeftModel) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
+
+
+def _if_it_fits(score: Callable[[Sequence[int]], dict[int, _Result]], batch: Sequence[int]) -> dict[int, _Result] | None:
+    """None where the device's memory does not suffice; what was computed until then is free again by the return."""
+    try:
+        return score(batch)
+    except torch.OutOfMemoryError:
+        return None
 
 
 def _is_greedy(options: DecodingOptions) -> bool:

@@ -12,8 +12,7 @@ S slots of either, V virtual tokens (0 without prefix tuning), K keys of a line,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from extune.models.attention import attention_in
 from extune.tokens.packing import PackLayout
 
 NAME = "extune_packed"
@@ -123,12 +123,6 @@ AttentionInterface.register(NAME, packed_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-@contextmanager
-def packed_attention_in(model: PreTrainedModel) -> Iterator[None]:
+def packed_attention_in(model: PreTrainedModel) -> AbstractContextManager[None]:
     """Let `model` use `packed_attention` inside the block; plain batches run as with `sdpa` meanwhile."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+    return attention_in(model, NAME)
