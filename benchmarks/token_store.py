@@ -32,6 +32,7 @@ from extune.domain.annotation import Extraction
 from extune.files import write_json
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
+from extune.predicting.encoding import BatchEncoder
 from extune.predicting.training_rows import prepare_rows
 from extune.runs.manifest import installed_version
 from extune.tokens.encode import EncodedRow
@@ -83,12 +84,12 @@ def measure(path: Path, root: Path) -> dict[str, Any]:
     tokenizer = load_tokenizer(base)
     contract = draft_contract(recipe, base, tokenizer)
     before, began, cpu = _peak(resource.RUSAGE_SELF), time.perf_counter(), _cpu_seconds()
-    rows = prepare_rows(recipe, contract, tokenizer, base, root).rows
+    rows = prepare_rows(recipe, BatchEncoder(tokenizer, contract), base, root).rows
     seconds, peak, used = time.perf_counter() - began, _peak(resource.RUSAGE_SELF), _cpu_seconds() - cpu
     if not isinstance(rows, TokenStore):
         raise SystemExit("the rows were not stored")
     began = time.perf_counter()
-    again = prepare_rows(recipe, contract, tokenizer, base, root)
+    again = prepare_rows(recipe, BatchEncoder(tokenizer, contract), base, root)
     reopened = time.perf_counter() - began
     began = time.perf_counter()
     for at in random.Random(17).sample(range(len(rows)), min(_DRAWN, len(rows))):

@@ -40,7 +40,7 @@ def changed(recipe: Recipe, **data: Any) -> Recipe:
 
 
 def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, root: Path) -> training_rows.TrainingRows:
-    return prepare_rows(recipe, draft_contract(recipe, BASE, tokenizer), tokenizer, BASE, root)
+    return prepare_rows(recipe, BatchEncoder(tokenizer, draft_contract(recipe, BASE, tokenizer)), BASE, root)
 
 
 def test_training_is_the_same_to_the_bit(recipe: Recipe, tmp_path: Path) -> None:

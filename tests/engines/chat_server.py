@@ -16,7 +16,7 @@ from extune.domain.prompt import Message, Prompt
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
 from extune.runs.contract import Contract
-from extune.tokens.encode import encode_messages
+from extune.tokens.rendering import encode_messages
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from extune.domain.annotation import Extraction, Fields, Span
 from extune.domain.example import Example
-from extune.evaluation.baselines import FieldLookup, Gazetteer, seen_share
+from extune.evaluation.baselines import seen_share
+from extune.evaluation.lookups import FieldLookup, Gazetteer
 
 
 def _example(text: str, *spans: tuple[str, int, int]) -> Example:

@@ -118,3 +118,10 @@ def test_a_missing_vllm_names_its_installation(tmp_path: Path, contract: Contrac
         load_predictor(tmp_path, "vllm")
     assert caught.value.exit_code == 2
     assert "pip install" in caught.value.fix
+
+
+def test_items_cannot_be_left_out_without_confidences(tmp_path: Path, contract: Contract) -> None:
+    write_adapter(tmp_path, peft_type="LORA", r=8)
+    with pytest.raises(RunError, match="leaves out items by confidence") as caught:
+        find_served(tmp_path, contract.model_copy(update={"min_confidence": 0.1}))
+    assert "--engine transformers" in caught.value.fix

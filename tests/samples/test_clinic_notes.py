@@ -15,7 +15,7 @@ from tools.samples.note_templates import TEST, TRAIN
 
 from extune.domain.annotation import Extraction, Span
 from extune.domain.example import Example
-from extune.evaluation.baselines import Gazetteer
+from extune.evaluation.lookups import Gazetteer
 from extune.recipe.shipped import resolve_data_path
 
 Row = dict[str, Any]

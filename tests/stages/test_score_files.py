@@ -10,7 +10,7 @@ import pytest
 from extune.cli.main import main
 from extune.data.readers import read_examples
 from extune.domain.annotation import Extraction
-from extune.evaluation.baselines import Gazetteer
+from extune.evaluation.lookups import Gazetteer
 from extune.evaluation.metrics import ExtractionScore
 from extune.files import hash_file
 from extune.recipe.sections import DataSection

@@ -17,9 +17,10 @@ from extune.errors import DataError, RecipeError
 from extune.predicting.open import build_encoder
 from extune.prompts.templates import PLAIN_TEMPLATE
 from extune.runs.contract import Contract
-from extune.tokens.encode import Encoder, encode_messages, render_template, stop_token_ids
+from extune.tokens.encode import Encoder
 from extune.tokens.lengths import LengthReport
 from extune.tokens.plain_text import decode_completion, encode_text
+from extune.tokens.rendering import encode_messages, render_template, stop_token_ids
 
 ContractMaker = Callable[..., Contract]
 

@@ -9,8 +9,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from extune.domain.prompt import Message
-from extune.tokens.encode import encode_messages
 from extune.tokens.plain_text import decode_completion, encode_text
+from extune.tokens.rendering import encode_messages
 
 TEMPLATE = "{% for m in messages %}<|user|>{{ m['content'] }} <|end|> \n{% endfor %}"
 CORPUS = ["the patient took <|extra|> aspirin twice", "黄芪补气，黄芪固表", "user end extra | < > \n\n"] * 4

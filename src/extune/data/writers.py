@@ -29,13 +29,14 @@ _TABLE_MARKS = re.compile(r"[\t\r\n]")
 
 
 def prediction_to_row(prediction: Prediction, text: str) -> dict[str, Any]:
-    """What `.jsonl` holds; `confidence` and `probabilities` only where they were computed, `ungrounded` only with spans."""
+    """What `.jsonl` holds: confidences and `probabilities` where there are some, `ungrounded` with spans, `left_out` if any."""
     return {
         "id": prediction.example_id,
         "text": text,
         **_annotation_to_json(prediction.annotation),
         **({"probabilities": dict(prediction.probabilities)} if prediction.probabilities else {}),
         "problems": _problems_to_json(prediction),
+        **({"left_out": prediction.left_out} if prediction.left_out else {}),
         "completion": prediction.completion,
         "decoding": prediction.decoding,
     }
@@ -176,6 +177,19 @@ def _parse_prediction(line: str, lines_by_id: dict[str, int], source: Source) ->
         problems,
         row.get("decoding", {}),
         _parse_probabilities(row.get("probabilities", {}), source),
+        _parse_count(row.get("left_out", 0), source),
+    )
+
+
+def _parse_count(value: object, source: Source) -> int:
+    """What stands under `left_out`, or a RowError."""
+    if type(value) is int and value >= 0:
+        return value
+    raise RowError(
+        f'"left_out" is no number of items: {str(value)[:80]}',
+        source=source,
+        expected="a whole number",
+        fix="correct it, or remove the key",
     )
 
 

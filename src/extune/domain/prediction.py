@@ -59,6 +59,7 @@ class Prediction:
     `completion` joins the windows' completions with a form feed where the text was windowed.
     `decoding` holds the decoding options that were used.
     `probabilities` are those of the completion; like the confidence of spans they do not take part in equality.
+    `left_out` counts items of the completion of which the model was less sure than the contract's `min_confidence`.
     """
 
     example_id: str
@@ -67,3 +68,4 @@ class Prediction:
     problems: tuple[Problem, ...] = ()
     decoding: dict[str, Any] = field(default_factory=dict)
     probabilities: Mapping[str, float] = field(default_factory=dict, compare=False)
+    left_out: int = field(default=0, compare=False)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from extune.domain.annotation import Extraction, Mention
 from extune.domain.example import Example
-from extune.evaluation.baselines import FieldLookup, Gazetteer, MajorityClass
+from extune.evaluation.baselines import MajorityClass
+from extune.evaluation.lookups import FieldLookup, Gazetteer
 
 
 @dataclass(frozen=True)

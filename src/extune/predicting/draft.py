@@ -21,6 +21,7 @@ from extune.models.base_model import (
     pin_base,
     resolve_base,
 )
+from extune.predicting.look_up import TrainingLookup, fit_lookup
 from extune.predicting.open import open_base
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats import build_format
@@ -30,11 +31,17 @@ from extune.prompts.user_template import PromptTemplate, read_prompt_template
 from extune.recipe.sections import BaseSection, Recipe
 from extune.runs.contract import Contract
 from extune.runs.manifest import installed_version
-from extune.tokens.encode import stop_token_ids
+from extune.tokens.rendering import stop_token_ids
 
 
 def draft_contract(
-    recipe: Recipe, base: Path, tokenizer: PreTrainedTokenizerBase, *, dtype: str = "auto", base_hash: str = ""
+    recipe: Recipe,
+    base: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    dtype: str = "auto",
+    base_hash: str = "",
+    lookup: TrainingLookup | None = None,
 ) -> Contract:
     """Everything that inference with this recipe's model will obey.
 
@@ -44,12 +51,14 @@ def draft_contract(
         tokenizer: of that base.
         dtype: in which inference holds the base.
         base_hash: from `hash_base`; hashing a large base takes a while, so dry runs leave it empty.
+        lookup: what the recipe's look-up knows; None: it is fitted on the training data where the recipe wants one.
 
     Raises:
         ModelError: nothing in the base says where an answer ends.
         RecipeError: `prompt.template` is no template, or the budgets hold more tokens than the base has positions for.
     """
     _require_positions(recipe, base)
+    lookup = lookup or fit_lookup(recipe)
     return Contract(
         extune_version=installed_version("extune") or "0+unknown",
         name=recipe.name,
@@ -59,12 +68,14 @@ def draft_contract(
         prompt_version=PROMPT_VERSION,
         language=recipe.prompt.language,
         template=_prompt_template(recipe),
+        lookup=lookup.entries if lookup is not None else None,
         chat_template=choose_template(tokenizer.chat_template),
         max_input_tokens=recipe.prompt.max_input_tokens,
         max_answer_tokens=recipe.prompt.max_answer_tokens,
         on_too_long=recipe.data.on_too_long,
         window_overlap=recipe.data.window_overlap,
         constrain=recipe.prompt.constrain,
+        min_confidence=0.0 if recipe.selection.min_confidence == "auto" else recipe.selection.min_confidence,
         stop_token_ids=stop_token_ids(tokenizer, _generation_config(base)),
         base=recipe.base.model,
         base_revision=recipe.base.revision,

@@ -18,14 +18,22 @@ from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.domain.prompt import Prompt
 from extune.domain.task import RecordTask
+from extune.predicting.look_up import TrainingLookup, finder
 from extune.runs.contract import Contract
 from extune.tokens.encode import AssignGold, EncodedRow, Encoder
 from extune.tokens.token_store import EncodedBatch, Totals, pack_rows
 
 
-def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> Encoder:
-    """An encoder that can make windows and shorten texts."""
-    return Encoder(tokenizer, contract, split_windows, _assignment(contract), shorten_middle)
+def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract, lookup: TrainingLookup | None = None) -> Encoder:
+    """An encoder that can make windows, shorten texts and look up strings.
+
+    Args:
+        tokenizer: of the base.
+        contract: everything else.
+        lookup: for the training rows of a contract with a look-up, the one that its entries are of; None: for other rows.
+    """
+    find = finder(contract) if lookup is None else lookup.find
+    return Encoder(tokenizer, contract, split_windows, _assignment(contract), shorten_middle, find)
 
 
 def _assignment(contract: Contract) -> AssignGold:
@@ -42,7 +50,7 @@ class RememberingEncoder(Encoder):
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, contract: Contract, keep: Iterable[str]) -> None:
-        super().__init__(tokenizer, contract, split_windows, _assignment(contract), shorten_middle)
+        super().__init__(tokenizer, contract, split_windows, _assignment(contract), shorten_middle, finder(contract))
         self._keep = frozenset(keep)
         self._prompts: dict[str, tuple[Prompt, ...]] = {}
 
@@ -58,10 +66,15 @@ class RememberingEncoder(Encoder):
 
 @dataclass(frozen=True)
 class BatchEncoder:
-    """Encodes training examples batch by batch; can be sent to another process."""
+    """Encodes training examples batch by batch; can be sent to another process.
+
+    Attributes:
+        lookup: of a contract with a look-up.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     contract: Contract
+    lookup: TrainingLookup | None = None
 
     def __call__(self, examples: Sequence[Example]) -> EncodedBatch:
         """The rows of the examples, ready to be stored.
@@ -74,7 +87,7 @@ class BatchEncoder:
 
     def encode(self, examples: Sequence[Example]) -> tuple[list[EncodedRow], Totals]:
         """The rows themselves, and what there is to say of the examples."""
-        encoder = build_encoder(self.tokenizer, self.contract)  # a new one each time: it remembers what it dropped
+        encoder = build_encoder(self.tokenizer, self.contract, self.lookup)  # a new one: it remembers what it dropped
         rows = [row for example in examples for row in encoder.encode_rows(example)]
         return rows, Totals(encoder.length_report, count_examples(encoder, examples))
 

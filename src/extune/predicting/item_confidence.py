@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 
 from transformers import PreTrainedTokenizerBase
 
@@ -22,18 +21,15 @@ from extune.prompts.formats.base import ItemScorer, ParsedItem
 from extune.tokens.token_places import place_tokens
 
 
-def score_items(
-    completion: Completion, tokenizer: PreTrainedTokenizerBase, calibrate: Callable[[float], float] | None = None
-) -> ItemScorer | None:
-    """Tells the confidence of the completion's items; None where the engine gave no log-probabilities.
+def score_items(completion: Completion, tokenizer: PreTrainedTokenizerBase) -> ItemScorer | None:
+    """Tells the raw confidence of the completion's items; None where the engine gave no log-probabilities.
 
     Args:
         completion: whose items are asked for.
         tokenizer: that wrote it.
-        calibrate: what is made of a raw confidence; None leaves it as it is.
     """
     if completion.probabilities:
-        return lambda item: _calibrated(completion.probabilities[item.type], calibrate)
+        return lambda item: completion.probabilities[item.type]
     ids, logprobs = completion.token_ids, completion.logprobs
     if ids is None or logprobs is None:
         return None
@@ -47,10 +43,6 @@ def score_items(
     def score(item: ParsedItem) -> float:
         before, behind = item.completion_start - 1, item.type_end or item.completion_end
         tokens = slice(bisect_right(ends, before), bisect_left(starts, behind + 1))
-        return _calibrated(math.exp(math.fsum(logprobs[tokens])), calibrate)
+        return math.exp(math.fsum(logprobs[tokens]))
 
     return score
-
-
-def _calibrated(raw: float, calibrate: Callable[[float], float] | None) -> float:
-    return raw if calibrate is None else calibrate(raw)

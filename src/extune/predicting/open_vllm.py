@@ -47,6 +47,11 @@ def find_served(run: Path, contract: Contract) -> Served:
     rank = 0
     if contract.weights == "adapter":
         rank = _require_plain_lora(run, contract)
+    if contract.min_confidence and contract.constrain:
+        least = f"{contract.min_confidence:.3g}"
+        raise _refuse(
+            run, f"the run leaves out items by confidence ({least}), which vLLM does not tell under a grammar", can_merge=False
+        )
     require_unchanged(run, contract)
     if contract.weights == "model":
         model = run / "model"

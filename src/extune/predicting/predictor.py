@@ -19,6 +19,7 @@ from extune.domain.task import GenerationTask, Task
 from extune.engines.engine import DecodingOptions, Engine
 from extune.predicting.item_confidence import score_items
 from extune.predicting.label_choice import choose_labels
+from extune.predicting.sure import leave_out, map_confidences
 from extune.prompts.reading import empty_annotation, read_completion
 from extune.tokens.encode import Encoder
 
@@ -37,12 +38,14 @@ class Predictor:
         options: how tokens are chosen; written into every prediction.
         calibrate: from the raw confidence of an item to how often such items are right; None leaves confidences raw. It
             changes no answer.
+        min_confidence: raw, of the items that are not left out; None: the contract's.
     """
 
     encoder: Encoder
     engine: Engine
     options: DecodingOptions = field(default_factory=DecodingOptions)
     calibrate: Callable[[float], float] | None = None
+    min_confidence: float | None = None
 
     def predict(self, text: str) -> Annotation:
         """What the model says of one text: an `Extraction`, `Fields`, `Labels` or an `Answer`, by the kind of the task.
@@ -90,13 +93,17 @@ class Predictor:
         task = self.encoder.task_of(example)
         results = [self._read_one(task, prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
         annotation, problems = results[0] if len(results) == 1 else _merge(example, prompts, results)
+        least = self.encoder.contract.min_confidence if self.min_confidence is None else self.min_confidence
+        annotation, left_out = leave_out(annotation, least)
+        if self.calibrate is not None:
+            annotation = map_confidences(annotation, self.calibrate)
         raw = _WINDOW_SEPARATOR.join(completion.text for completion in completions)
         probabilities = completions[0].probabilities  # classifications have no windows
-        return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities)
+        return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities, left_out)
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
         """What one completion says; where it was cut off, its whole items are kept."""
-        score = None if isinstance(task, GenerationTask) else score_items(completion, self.encoder.tokenizer, self.calibrate)
+        score = None if isinstance(task, GenerationTask) else score_items(completion, self.encoder.tokenizer)
         cut_off = completion.finish == "length"
         annotation, problems = read_completion(
             task, self.encoder.answer_format, prompt.text, completion.text, score, cut_off=cut_off

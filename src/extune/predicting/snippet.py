@@ -19,7 +19,7 @@ from extune.prompts.messages import render_messages
 from extune.prompts.templates import CONTENTS_APART
 from extune.recipe.hub_name import parse_hub_model
 from extune.runs.contract import Contract
-from extune.tokens.encode import render_template
+from extune.tokens.rendering import render_template
 
 
 def write_snippet(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: str) -> str:
@@ -92,6 +92,8 @@ def _render_prompt(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: 
         reason = "has no trained weights"
     elif isinstance(contract.task, ClassificationTask) and not contract.task.label_names:
         reason = "asks about labels that every row names for itself: its prompts differ in more than the text"
+    elif contract.lookup is not None:
+        reason = "looks up strings of each text: its prompts differ in more than the text"
     elif contract.chat_template.startswith(CONTENTS_APART):
         reason = "has a base that learned to read contents apart from its template, which takes more than a string"
     if reason is not None:

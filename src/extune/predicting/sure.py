@@ -1,12 +1,12 @@
-"""A prediction is parted into what the model is sure of and what somebody should look at.
+"""A prediction is parted into what the model is sure of and the rest: to be looked at, or to be left out.
 
-In: a prediction and the least confidence of what is kept. Out: two predictions whose items together are those of the first. It
-knows nothing about where a threshold comes from.
+In: a prediction and the least confidence of what is kept. Out: two predictions whose items together are those of the first, or
+one annotation and a count. It knows nothing about where a threshold comes from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
@@ -19,9 +19,36 @@ def split_prediction(prediction: Prediction, least: float) -> tuple[Prediction, 
     Items without confidence (free text of a record, mentions that the text lacks) are never sure. Problems and completion stand
     in both; the threshold is added to the decoding options of both.
     """
-    sure, unsure = _split(prediction.annotation, least)
+    sure, unsure = _split(prediction.annotation, lambda confidence: confidence is not None and confidence >= least)
     decoding = {**prediction.decoding, "min_confidence": least}
     return replace(prediction, annotation=sure, decoding=decoding), replace(prediction, annotation=unsure, decoding=decoding)
+
+
+def leave_out(annotation: Annotation, least: float) -> tuple[Annotation, int]:
+    """The annotation without the items of less confidence, and how many those are; items without confidence stay."""
+    if isinstance(annotation, Answer):
+        return annotation, 0
+    kept, rest = _split(annotation, lambda confidence: confidence is None or confidence >= least)
+    if isinstance(annotation, Extraction) and isinstance(kept, Extraction):  # mentions without place have no confidence
+        return replace(kept, ungrounded=annotation.ungrounded), len(annotation.spans) - len(kept.spans)
+    return kept, count_items(rest)
+
+
+def map_confidences(annotation: Annotation, change: Callable[[float], float]) -> Annotation:
+    """The annotation with other confidences; what has none keeps none."""
+
+    def changed(confidences: Iterable[float | None]) -> tuple[float | None, ...]:
+        return tuple(None if one is None else change(one) for one in confidences)
+
+    if isinstance(annotation, Extraction):
+        confidences = changed(span.confidence for span in annotation.spans)
+        spans = (replace(span, confidence=one) for span, one in zip(annotation.spans, confidences, strict=True))
+        return replace(annotation, spans=tuple(spans))
+    if isinstance(annotation, Labels):
+        return replace(annotation, confidences=changed(annotation.confidences))
+    if isinstance(annotation, Fields):
+        return replace(annotation, confidences={name: changed(some) for name, some in annotation.confidences.items()})
+    return annotation
 
 
 def needs_review(unsure: Prediction) -> bool:
@@ -43,10 +70,7 @@ def has_confidence(annotation: Annotation) -> bool:
     return not isinstance(annotation, Answer) and any(item[-1] is not None for item in annotation.items())
 
 
-def _split(annotation: Annotation, least: float) -> tuple[Annotation, Annotation]:
-    def is_sure(confidence: float | None) -> bool:
-        return confidence is not None and confidence >= least
-
+def _split(annotation: Annotation, is_sure: Callable[[float | None], bool]) -> tuple[Annotation, Annotation]:
     if isinstance(annotation, Extraction):
         sure = tuple(span for span in annotation.spans if is_sure(span.confidence))
         rest = tuple(span for span in annotation.spans if not is_sure(span.confidence))

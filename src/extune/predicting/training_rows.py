@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from extune.data.split_reading import SplitReading
 from extune.data.splits import find_shape
 from extune.domain.example import Example
@@ -22,7 +20,6 @@ from extune.errors import DataError
 from extune.files import hash_files
 from extune.predicting.encoding import BatchEncoder
 from extune.recipe.sections import DataSection, Recipe
-from extune.runs.contract import Contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips
 from extune.tokens.encode import EncodedRow
 from extune.tokens.encoding_processes import encode_batches, usable_processes
@@ -59,15 +56,12 @@ def encode_examples(examples: Sequence[Example], encoder: BatchEncoder) -> Train
     return TrainingRows(rows, SplitProvenance(file=None, sha256=None, **_count(totals)))
 
 
-def prepare_rows(
-    recipe: Recipe, contract: Contract, tokenizer: PreTrainedTokenizerBase, base: Path, root: Path | None = None
-) -> TrainingRows:
+def prepare_rows(recipe: Recipe, encoder: BatchEncoder, base: Path, root: Path | None = None) -> TrainingRows:
     """The rows of `data.train`.
 
     Args:
         recipe: of which the `data` section and the task count.
-        contract: that training obeys.
-        tokenizer: of the base.
+        encoder: of the contract that training obeys.
         base: folder of the base.
         root: holds the stores; None: `store_root()`.
 
@@ -76,7 +70,6 @@ def prepare_rows(
         TrainingError: the store cannot be written.
     """
     reading = SplitReading(recipe.data, "train", recipe.task)
-    encoder = BatchEncoder(tokenizer, contract)
     root = store_root() if root is None else root
     if not recipe.data.cache or not _is_writable(root):
         rows, totals = encoder.encode(list(reading))
@@ -95,7 +88,7 @@ def prepare_rows(
         return asdict(_describe(reading, sha256, totals))
 
     files = [file for pattern in _TOKENIZER_FILES for file in base.glob(pattern)]
-    key = build_key(contract, files, fingerprint)
+    key = build_key(encoder.contract, files, fingerprint)
     store, reused = open_store(root, key, partial(_encode, reading, encoder), describe)
     values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in store.summary.items()}
     provenance = SplitProvenance(**values | {"file": reading.file})

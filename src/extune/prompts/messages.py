@@ -40,6 +40,7 @@ _HEADINGS = {
     "multi_label": {"zh": "类别：", "en": "Classes:"},
 }
 _TEXT = {"zh": "文本：", "en": "Text:"}
+_FOUND = {"zh": "训练数据里标过的（供参考）：", "en": "Labelled in the training data (for reference):"}
 _ABOUT = {"zh": "：", "en": ": "}
 _VERBATIM = {"zh": "（照抄原文）", "en": " (verbatim)"}
 _ENUM = {"zh": "（选填：{}）", "en": " (one of: {})"}
@@ -84,6 +85,11 @@ def render_messages(
     if not isinstance(task, GenerationTask):
         lines = [*about, _TEXT[language], text]
     return (*turns, Message("user", "\n".join(lines)))
+
+
+def show_found(text: str, found: str, language: str) -> str:
+    """The text as a prompt asks about it where strings are looked up: below it what was found, in the answer's syntax."""
+    return "\n".join([text, _FOUND[language], found])
 
 
 def _render_instruction(task: Task, answer_format: DescribesSyntax, language: str, instruction: str | None) -> list[str]:

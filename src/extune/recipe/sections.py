@@ -152,6 +152,10 @@ class PromptSection(Section):
     language: Literal["zh", "en"] = Field("zh", description="language of extune's own wording")
     max_input_tokens: int = Field(1024, ge=16, description="tokens of the whole prompt, template included")
     max_answer_tokens: int = Field(512, ge=4, description="tokens of the answer, stop token included")
+    lookup: bool = Field(
+        False,
+        description="extraction, record: the prompt also shows which strings of the text the training data label, and how",
+    )
     constrain: bool = Field(True, description="allow only completions that parse and whose mentions are in the text")
 
 
@@ -206,6 +210,9 @@ class SelectionSection(Section):
         description="f1 (extraction, record), accuracy (classification), rouge_l, loss (generation), macro_f1; None: by task",
     )
     dev_limit: int | None = Field(None, ge=1, description="score only the first N dev examples while training")
+    min_confidence: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
+        0.0, description="extraction, record: items of which the model is less sure are left out; auto: what scores best on dev"
+    )
     early_stopping_patience: int | None = Field(None, ge=1, description="dev scores without improvement; None: never stop")
     save_total_limit: int = Field(2, ge=1, description="checkpoints kept besides the best one")
 
@@ -309,6 +316,20 @@ class Recipe(Section):
     def _json_mode_has_json(self) -> Recipe:
         if self.endpoint is not None and self.endpoint.json_mode and self.answer_format != "json":
             raise ValueError(f"engine.json_mode: true needs prompt.format: json; it is {self.answer_format}")
+        return self
+
+    @model_validator(mode="after")
+    def _lookups_have_strings(self) -> Recipe:
+        lists = isinstance(self.task, RecordTask) and any(field.kind == "verbatim" for field in self.task.fields.values())
+        if self.prompt.lookup and not lists and self.task.kind != "extraction":
+            what = "a record without verbatim fields" if self.task.kind == "record" else f"task.kind: {self.task.kind}"
+            raise ValueError(f"prompt.lookup: true shows verbatim strings, of which {what} has none")
+        return self
+
+    @model_validator(mode="after")
+    def _items_can_be_left_out(self) -> Recipe:
+        if self.selection.min_confidence != 0 and self.task.kind not in ("extraction", "record"):
+            raise ValueError(f"selection.min_confidence leaves out items of an answer; task.kind: {self.task.kind} has one")
         return self
 
     @model_validator(mode="after")

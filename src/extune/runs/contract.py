@@ -29,15 +29,31 @@ class Quantization(BaseModel):
     double: bool
 
 
+class Lookup(BaseModel):
+    """Strings of the training data that prompts show where a text contains them.
+
+    Attributes:
+        types: of an extraction, the type of each string.
+        strings: of a record, those of each list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    types: dict[str, str] = {}
+    strings: dict[str, tuple[str, ...]] = {}
+
+
 class Contract(BaseModel):
     """Everything between a text and its prediction.
 
     Attributes:
         format_version, prompt_version: of the code that rendered the training data; other versions are refused.
         template: the user's own arrangement of the prompt; None: extune's.
+        lookup: what prompts say about strings of their text; None: nothing.
         chat_template: the Jinja text that training used, so that a later change of the tokenizer's cannot matter.
         max_input_tokens, max_answer_tokens: budgets in tokens.
         on_too_long, window_overlap: what happens to a text beyond the budget; overlap in characters.
+        min_confidence: items of which the model is less sure are left out; raw, so that a later calibration changes no answer.
         stop_token_ids: the ids that end an answer; the first is the one that was trained.
         base: as in the recipe; base_hash: SHA-256 over its weight files and config.
         base_revision: of a hub's model, the commit; None for others.
@@ -61,12 +77,14 @@ class Contract(BaseModel):
     prompt_version: int
     language: str
     template: PromptTemplate | None = None
+    lookup: Lookup | None = None
     chat_template: str
     max_input_tokens: int
     max_answer_tokens: int
     on_too_long: str
     window_overlap: int
     constrain: bool
+    min_confidence: float = 0.0
     stop_token_ids: tuple[int, ...]
     base: str
     base_revision: str | None = None

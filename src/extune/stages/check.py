@@ -17,6 +17,7 @@ from extune.data.checks.tokens import Measured, Outcome
 from extune.domain.example import Example
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
+from extune.predicting.look_up import TrainingLookup, fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.runs.contract import Contract
@@ -36,19 +37,22 @@ def check(recipe: Recipe, *, fix: Path | str | None = None) -> CheckReport:
     """
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
-    tokenizing = _Tokenizing(tokenizer, draft_contract(recipe, base, tokenizer))
+    lenient = recipe.data.model_copy(update={"on_bad_row": "skip"})  # wrong rows become findings
+    lookup = fit_lookup(recipe.model_copy(update={"data": lenient}))
+    tokenizing = _Tokenizing(tokenizer, draft_contract(recipe, base, tokenizer, lookup=lookup), lookup)
     return examine(recipe.data, recipe.task, tokenizing, None if fix is None else Path(fix))
 
 
 class _Tokenizing:
     """Lends the encoder that training uses to the data doctor."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
-        self._tokenizer, self._contract = tokenizer, contract
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, contract: Contract, lookup: TrainingLookup | None) -> None:
+        self._tokenizer, self._contract, self._lookup = tokenizer, contract, lookup
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, split: str, /) -> Measured:
         """Encode an example with its answer, as for training."""
-        encoder = build_encoder(self._tokenizer, self._contract)  # a new one each time: it remembers what it dropped
+        # A new encoder each time: it remembers what it dropped.
+        encoder = build_encoder(self._tokenizer, self._contract, self._lookup if split == "train" else None)
         rows = encoder.encode_rows(example)
         lengths = encoder.length_report
         return Measured(

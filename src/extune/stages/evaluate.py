@@ -145,7 +145,10 @@ def evaluate(
         folders.append(folder.scores(name, place))
     scores = tuple(result.score for result in scored)
     seconds = sum(result.seconds for result in scored)
+    left_out = sum(prediction.left_out for result in scored for prediction in result.predictions)
     notes = dict.fromkeys(note for one in assessments for note in one.notes())
+    if left_out:
+        notes[f"{left_out} predicted items were left out: the model was less sure of them than the run's min_confidence"] = None
     return Evaluation(name, place, scores, tuple(folders), seconds, assessments[0].baselines, tuple(notes))
 
 
@@ -185,6 +188,7 @@ def describe_score(run: str, split: str, engine: str, file: Path, scored: Scored
         "decoding": scored.predictions[0].decoding,
         "seconds": scored.seconds,
         "rows_per_second": len(scored.examples) / max(scored.seconds, 1e-9),
+        "left_out": sum(prediction.left_out for prediction in scored.predictions),
         "scored": now(),
     } | {name: list(ids) for name, ids in asdict(scored.lengths).items() if name in ("dropped", "shortened") and ids}
 

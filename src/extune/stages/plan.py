@@ -16,6 +16,7 @@ from extune.data.splits import name_split, read_split
 from extune.models.base_config import find_config
 from extune.models.base_model import EMBEDDED, load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
+from extune.predicting.look_up import fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import BaseSection, Recipe
 from extune.tokens.encode import EncodedRow
@@ -165,17 +166,18 @@ def _count_epoch(recipe: Recipe, folder: Path | None) -> EpochCount | None:
     if name_split(recipe.data, "train") is None:
         return None
     examples = read_split(recipe.data, "train", recipe.task).examples
+    lookup = fit_lookup(recipe, examples)
     exact = folder is not None and (folder / "tokenizer.json").is_file()
     base = folder if exact and folder is not None else resolve_base(EMBEDDED)
     tokenizer = load_tokenizer(base)
     if exact:
-        contract = draft_contract(recipe, base, tokenizer)
+        contract = draft_contract(recipe, base, tokenizer, lookup=lookup)
     else:  # budgets count the base's tokens, so that here none may be enforced
         small = recipe.prompt.model_copy(update={"max_input_tokens": 16, "max_answer_tokens": 4})
         other = recipe.model_copy(update={"base": BaseSection(model=EMBEDDED), "prompt": small})
-        contract = draft_contract(other, base, tokenizer)
+        contract = draft_contract(other, base, tokenizer, lookup=lookup)
         contract = contract.model_copy(update={"max_input_tokens": _ANY_LENGTH, "max_answer_tokens": _ANY_LENGTH})
-    encoder = build_encoder(tokenizer, contract)
+    encoder = build_encoder(tokenizer, contract, lookup)
     rows = [row for example in examples for row in encoder.encode_rows(example)]
     return _count_rows(recipe, rows, exact) if rows else None
 

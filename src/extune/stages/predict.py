@@ -150,6 +150,8 @@ def predict_file(
         EngineError: with a review, the engine computes no log-probabilities.
     """
     require_files(source, out, review)
+    if review is not None:
+        predictor = replace(predictor, min_confidence=0.0)  # what the contract leaves out is looked at too
     examples = iter_unlabelled(source)
     rows = problem_rows = 0
     started = perf_counter()

@@ -12,6 +12,7 @@ from extune.domain.example import Example
 from extune.errors import DataError
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
+from extune.predicting.look_up import fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.tokens.plain_text import decode_completion
@@ -50,7 +51,9 @@ def show(recipe: Recipe, *, split: str = "train", row: int | None = None, line: 
     example = _at_line(examples, line) if line is not None else _at_row(examples, 1 if row is None else row)
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
-    encoder = build_encoder(tokenizer, draft_contract(recipe, base, tokenizer))
+    lookup = fit_lookup(recipe)
+    contract = draft_contract(recipe, base, tokenizer, lookup=lookup)
+    encoder = build_encoder(tokenizer, contract, lookup if split == "train" else None)
     return tuple(
         ShownRow(
             example_id=example.id,

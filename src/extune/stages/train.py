@@ -20,7 +20,7 @@ from extune.data.readers import ReadResult
 from extune.data.split_reading import SplitReading
 from extune.data.splits import find_split, name_split, read_split, require_name
 from extune.domain.example import Example
-from extune.errors import RunError
+from extune.errors import RecipeError, RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
 from extune.models.base_model import choose_device, hash_base, is_here, load_tokenizer, pin_base, resolve_base
@@ -29,6 +29,8 @@ from extune.models.continuing import start_model
 from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
 from extune.predicting.encoding import BatchEncoder, RememberingEncoder, build_encoder, count_examples
+from extune.predicting.least_confidence import choose_min_confidence
+from extune.predicting.look_up import fit_lookup
 from extune.predicting.open import build_predictor
 from extune.predicting.predictor import Predictor
 from extune.predicting.training_rows import TrainingRows, encode_examples, prepare_rows
@@ -40,7 +42,7 @@ from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, wr
 from extune.runs.run_dir import RunDir
 from extune.tokens.encode import Encoder
 from extune.training.losses import sum_target_losses
-from extune.training.precision import choose_precision
+from extune.training.precision import Precision, choose_precision
 from extune.training.processes import Process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
@@ -152,26 +154,19 @@ def _train_once(
     precision = choose_precision(recipe.base.dtype, recipe.adapter.method, device)
     base = resolve_base(recipe.base.model, recipe.base.revision, recipe.base.endpoint)
     tokenizer = load_tokenizer(base)
-    contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base))
+    lookup = fit_lookup(recipe, given["train"])
+    contract = draft_contract(recipe, base, tokenizer, dtype=precision.weights, base_hash=hash_base(base), lookup=lookup)
     earlier = RunDir(Path(recipe.base.adapter)) if recipe.base.adapter is not None else None
     origin = {"continued_from": earlier.contract().weights_hash} if earlier is not None else {}
     contract = contract.model_copy(update={"quantization": quantization_of(recipe.adapter), **origin})
-    training = _encode_train(recipe, given["train"], tokenizer, contract, base)
-    chosen = dev.examples[: recipe.selection.dev_limit]
+    training = _encode_train(recipe, given["train"], BatchEncoder(tokenizer, contract, lookup), base)
+    chosen = _choose_dev(recipe, dev)
     dev_encoder = _encode_dev(dev, chosen, tokenizer, contract)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
     model = start_model(recipe.adapter, base, contract, device, earlier)
     predictor = replace(build_predictor(model, tokenizer, contract), encoder=dev_encoder)
     score_dev = _build_score_dev(recipe, model, predictor, chosen) if chosen else None
-    setup = TrainingSetup(
-        recipe.training,
-        recipe.selection.model_copy(update={"metric": recipe.metric}),
-        precision.autocast,
-        loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
-        compiled=recipe.base.compile,
-        tracking=_name_for_trackers(recipe.tracking, run),
-        parallel=recipe.parallel,
-    )
+    setup = _set_up(recipe, run, precision)
     if process.is_first:
         write_text(run.recipe_file, dump_recipe(recipe))
     try:
@@ -186,7 +181,8 @@ def _train_once(
     if not process.is_first:
         return
     weights = save_weights(model, run.path, recipe.base)
-    contract = contract.model_copy(update={"weights": weights, "weights_hash": hash_weights(run.path, weights)})
+    trained = {"weights": weights, "weights_hash": hash_weights(run.path, weights)}
+    contract = contract.model_copy(update=trained | _choose_least(recipe, predictor, chosen))
     save_tokenizer(tokenizer, run.path)
     write_manifest(
         run.manifest_file,
@@ -197,6 +193,38 @@ def _train_once(
         training=asdict(result) | {"log": result.log.name, "rows": len(training.rows), "rows_reused": training.reused},
     )
     write_contract(run.path, contract)
+
+
+def _set_up(recipe: Recipe, run: RunDir, precision: Precision) -> TrainingSetup:
+    return TrainingSetup(
+        recipe.training,
+        recipe.selection.model_copy(update={"metric": recipe.metric}),
+        precision.autocast,
+        loraplus_lr_ratio=getattr(recipe.adapter, "loraplus_lr_ratio", None),
+        compiled=recipe.base.compile,
+        tracking=_name_for_trackers(recipe.tracking, run),
+        parallel=recipe.parallel,
+    )
+
+
+def _choose_dev(recipe: Recipe, dev: _Split) -> tuple[Example, ...]:
+    """The dev examples that are scored."""
+    if recipe.selection.min_confidence == "auto" and not dev.examples:
+        raise RecipeError(
+            "is auto, and there is no dev split to choose it on",
+            where="selection.min_confidence",
+            expected="a number, or a recipe with data.dev or data.split.dev",
+            fix="selection.min_confidence=0 leaves nothing out",
+        )
+    return dev.examples[: recipe.selection.dev_limit]
+
+
+def _choose_least(recipe: Recipe, predictor: Predictor, dev: Sequence[Example]) -> dict[str, float]:
+    """The contract's `min_confidence`, where dev decides; the model has its final weights."""
+    if recipe.selection.min_confidence != "auto":
+        return {}
+    predictions = list(predictor.predict_many(dev))
+    return {"min_confidence": choose_min_confidence(recipe.task, dev, predictions, recipe.metric)}
 
 
 def _name_for_trackers(section: TrackingSection, run: RunDir) -> TrackingSection:
@@ -222,12 +250,8 @@ def _device_of(process: Process) -> str:
     return f"cuda:{process.local_rank}" if device == "cuda" and process.count > 1 else device
 
 
-def _encode_train(
-    recipe: Recipe, given: Sequence[Example] | None, tokenizer: PreTrainedTokenizerBase, contract: Contract, base: Path
-) -> TrainingRows:
-    if given is not None:
-        return encode_examples(given, BatchEncoder(tokenizer, contract))
-    return prepare_rows(recipe, contract, tokenizer, base)
+def _encode_train(recipe: Recipe, given: Sequence[Example] | None, encoder: BatchEncoder, base: Path) -> TrainingRows:
+    return encode_examples(given, encoder) if given is not None else prepare_rows(recipe, encoder, base)
 
 
 def _encode_dev(

@@ -30,6 +30,7 @@ from extune.evaluation.significance import bootstrap_interval, compare_f1
 from extune.files import write_json
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
+from extune.predicting.look_up import fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.runs.run_dir import RunDir
@@ -182,17 +183,20 @@ def measure_tokens(recipe: Recipe, examples: Sequence[Example]) -> tuple[dict[st
     """Tokens of the examples in every format of the task; and of the formats that cannot be used, why."""
     base = resolve_base(recipe.base.model)
     tokenizer = load_tokenizer(base)
+    lookup = fit_lookup(recipe)
     tokens: dict[str, Tokens] = {}
     excluded: dict[str, str] = {}
     for name in recipe.task.answer_formats:
         prompt = recipe.prompt.model_copy(update={"format": name})
-        contract = draft_contract(recipe.model_copy(update={"prompt": prompt}), base, tokenizer)
+        contract = draft_contract(recipe.model_copy(update={"prompt": prompt}), base, tokenizer, lookup=lookup)
         encoder = build_encoder(tokenizer, contract.model_copy(update={"max_answer_tokens": _ANY_LENGTH}))
         try:
             rows = [row for example in examples for row in encoder.encode_rows(example)]
             answers = [len(row.ids) - row.prompt_length for row in rows]
             found = Tokens(statistics.fmean(row.prompt_length for row in rows), statistics.fmean(answers), max(answers))
-            draft_contract(_in_format(recipe, name, found, 1), base, tokenizer)  # refuses budgets beyond the base's positions
+            draft_contract(
+                _in_format(recipe, name, found, 1), base, tokenizer, lookup=lookup
+            )  # refuses budgets beyond the base's positions
         except (FormatError, RecipeError) as error:
             excluded[name] = f"{error.where}: {error.what}"
         else:

@@ -24,6 +24,7 @@ from extune.evaluation.training_reference import TrainingReference
 from extune.files import write_json, write_text
 from extune.predicting.draft import open_untrained
 from extune.predicting.endpoint import open_endpoint, show_before, with_turns
+from extune.predicting.look_up import fit_lookup
 from extune.recipe.endpoint import EndpointSection
 from extune.recipe.sections import Recipe
 from extune.reporting.baseline_table import BaselineRow, BaselineTable
@@ -130,8 +131,9 @@ def _score_lookups(job: _Job) -> list[BaselineRow]:
 def _ask_server(job: _Job, section: EndpointSection, shots: int, clock: Clock | None) -> BaselineRow:
     """Predict with a server, some training examples shown before each question."""
     with closing(OpenAIEngine(section, job.recipe.prompt.max_answer_tokens, job.out / _ANSWERS, clock)) as engine:
-        predictor = open_endpoint(job.recipe, engine)
-        turns = show_before(predictor.encoder, job.train, shots)
+        lookup = fit_lookup(job.recipe, job.train)
+        predictor = open_endpoint(job.recipe, engine, lookup)
+        turns = show_before(predictor.encoder.contract, predictor.encoder.tokenizer, job.train, shots, lookup)
         asked = [with_turns(example, turns) for example in job.examples]
         started = perf_counter()
         predictions = []

@@ -1,39 +1,30 @@
-"""The one place where messages become token ids.
+"""Examples become token ids, for training and for inference alike.
 
-In: examples and a contract. Out: `Prompt`s for engines and `EncodedRow`s for training, from the same rendering.
+In: examples and a contract. Out: `Prompt`s for engines and `EncodedRow`s for training, from the same `rendering`.
 It knows nothing about batches, models and files. What does not fit is an
 error, dropped, windowed or visibly shortened; answers are never cut.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from extune.domain.annotation import Annotation, Answer, Extraction, Fields, Labels
 from extune.domain.example import Example
 from extune.domain.prompt import Message, Prompt
 from extune.domain.task import ClassificationTask, Task
-from extune.errors import DataError, ModelError, RecipeError
+from extune.errors import DataError
 from extune.prompts.formats import build_format
 from extune.prompts.formats.base import require_representable
-from extune.prompts.messages import render_messages
-from extune.prompts.templates import CONTENTS_APART, choose_template
+from extune.prompts.messages import render_messages, show_found
 from extune.runs.contract import Contract
 from extune.tokens.lengths import LengthReport, Lengths, where_is
-from extune.tokens.plain_text import AnswerEncoder, encode_text
-
-# Some templates print today's date; a prompt that changes overnight would differ from the one that was trained.
-_FIXED_DATE = datetime(2024, 7, 26)
-
-
-def _fixed_strftime(date_format: str) -> str:
-    return _FIXED_DATE.strftime(date_format)
+from extune.tokens.plain_text import AnswerEncoder
+from extune.tokens.rendering import encode_messages
 
 
 class Window(Protocol):
@@ -51,6 +42,7 @@ class Window(Protocol):
 SplitWindows = Callable[[str, Callable[[str], bool], int], Sequence[Window]]
 AssignGold = Callable[[Example, Sequence[Any]], Sequence[Annotation]]  # takes what its SplitWindows made
 Shorten = Callable[[str, Callable[[str], bool]], str | None]
+Find = Callable[[Example, str], Annotation]
 
 _GOLD: Mapping[str, tuple[type[Annotation], str]] = {
     "extraction": (Extraction, "spans"),
@@ -85,6 +77,7 @@ class Encoder:
         split_windows: cuts a text into windows that fit; needed where `on_too_long` is `window`.
         assign_gold: gives each window its gold; needed for training where `on_too_long` is `window`.
         shorten: the text without its middle, so that it fits, or None; needed where `on_too_long` is `shorten`.
+        find: what a look-up finds in (a window of) the text of an example; needed where the contract has a `lookup`.
     """
 
     def __init__(
@@ -94,6 +87,7 @@ class Encoder:
         split_windows: SplitWindows | None = None,
         assign_gold: AssignGold | None = None,
         shorten: Shorten | None = None,
+        find: Find | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.contract = contract
@@ -104,6 +98,7 @@ class Encoder:
         self._split_windows = split_windows
         self._assign_gold = assign_gold
         self._shorten = shorten
+        self._find = find
 
     @property
     def length_report(self) -> LengthReport:
@@ -223,12 +218,21 @@ class Encoder:
         return render_messages(
             self.task_of(example),
             self.answer_format,
-            text,
+            self._shown(example, text),
             language=self.contract.language,
             instruction=example.instruction,
             history=example.history,
             template=self.contract.template,
         )
+
+    def _shown(self, example: Example, text: str) -> str:
+        """The text, with what the look-up finds in it where the contract has one."""
+        if self.contract.lookup is None:
+            return text
+        if self._find is None:
+            raise ValueError("a contract with a lookup needs find")
+        found = self.answer_format.render_target(self.task_of(example), text, self._find(example, text))
+        return show_found(text, found, self.contract.language)
 
     def _prompt(self, example: Example, text: str, offset: int, ids: tuple[int, ...]) -> Prompt:
         grammar = self.answer_format.render_grammar(self.task_of(example), text) if self.contract.constrain else None
@@ -255,143 +259,3 @@ class Encoder:
             expected="a gold annotation for every training example (an empty one where there is nothing to find)",
             fix=f"add the {called}, or leave the example out of the training file",
         )
-
-
-def render_template(
-    tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message], *, add_generation_prompt: bool = True
-) -> str:
-    """The messages as one string. Models that can think before they answer are told not to."""
-    rendered: str = tokenizer.apply_chat_template(
-        [{"role": message.role, "content": message.content} for message in messages],
-        chat_template=chat_template,
-        add_generation_prompt=add_generation_prompt,
-        tokenize=False,
-        enable_thinking=False,
-        strftime_now=_fixed_strftime,
-    )
-    return rendered
-
-
-def encode_messages(
-    tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message], text: str
-) -> list[int]:
-    """Ids of the rendered messages, generation prompt included.
-
-    Special tokens that the template writes become special ids; the same strings inside a message stay plain text.
-    `text` is the example's text, which stands inside a message: it tells which field a template ignores.
-
-    Raises:
-        RecipeError: the template leaves out what a message says.
-    """
-    if chat_template.startswith(CONTENTS_APART):
-        return _encode_contents_apart(tokenizer, chat_template, messages)
-    specials = _special_tokens(tokenizer)
-    contents = "".join(message.content for message in messages)
-    found = [special for special in specials if special in contents]
-    if not found:
-        rendered = render_template(tokenizer, chat_template, messages)
-        _require_complete(rendered, messages, text)
-        return _encode_with_specials(tokenizer, rendered)
-    stand_ins = dict(zip(found, _unused_characters(contents), strict=False))
-    masked = [Message(message.role, _replace(message.content, stand_ins)) for message in messages]
-    rendered = render_template(tokenizer, chat_template, masked)
-    _require_complete(rendered, masked, _replace(text, stand_ins))
-    originals = {stand_in: special for special, stand_in in stand_ins.items()}
-    ids: list[int] = []
-    for piece, is_special in _split_at(rendered, specials, tokenizer):
-        ids += [tokenizer.convert_tokens_to_ids(piece)] if is_special else encode_text(tokenizer, _replace(piece, originals))
-    return ids
-
-
-def _encode_contents_apart(tokenizer: PreTrainedTokenizerBase, chat_template: str, messages: Sequence[Message]) -> list[int]:
-    """As `encode_messages`, for a template that opens with `CONTENTS_APART`."""
-    unused = _unused_characters("".join(message.content for message in messages))
-    contents = {character: message.content for character, message in zip(unused, messages, strict=False)}
-    masked = [Message(message.role, character) for character, message in zip(contents, messages, strict=True)]
-    rendered = render_template(tokenizer, chat_template, masked)
-    _require_complete(rendered, masked, "")
-    ids: list[int] = []
-    for piece, is_special in _split_at(rendered, _special_tokens(tokenizer), tokenizer):
-        if is_special:
-            ids.append(tokenizer.convert_tokens_to_ids(piece))
-            continue
-        for part in re.split("([" + "".join(contents) + "])", piece):
-            ids += encode_text(tokenizer, contents.get(part, part))
-    return ids
-
-
-def stop_token_ids(tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig | None = None) -> tuple[int, ...]:
-    """Ids that end an answer: first the one with which the template ends an assistant turn, then the end-of-text ids.
-
-    Raises:
-        ModelError: neither the template nor the tokenizer ends a turn with a token.
-    """
-    answer = "\ue000"
-    turns = (Message("user", "问"), Message("assistant", answer), Message("user", "问"))
-    rendered = render_template(tokenizer, choose_template(tokenizer.chat_template), turns, add_generation_prompt=False)
-    _, _, rest = rendered.partition(answer)
-    pieces = _split_at(rest, _special_tokens(tokenizer), tokenizer)
-    ids = [tokenizer.convert_tokens_to_ids(piece) for piece, is_special in pieces if is_special][:1]
-    configured = generation_config.eos_token_id if generation_config is not None else None
-    for more in (tokenizer.eos_token_id, configured):
-        ids += more if isinstance(more, list) else [] if more is None else [more]
-    if not ids:
-        raise ModelError(
-            "nothing says where an answer ends",
-            where="tokenizer",
-            expected="a chat template that ends turns with a special token, or an eos_token",
-            fix="set eos_token in tokenizer_config.json",
-        )
-    return tuple(dict.fromkeys(ids))
-
-
-def _encode_with_specials(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
-    ids: list[int] = tokenizer(rendered, add_special_tokens=False, split_special_tokens=False, verbose=False)["input_ids"]
-    return ids
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Strings that the tokenizer turns into special ids, longest first."""
-    contents = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return sorted(contents, key=len, reverse=True)
-
-
-def _split_at(rendered: str, specials: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, bool]]:
-    """Pieces of `rendered` and whether each is a special token; a token that strips its neighbours' blanks does so."""
-    strips = {token.content: token for token in tokenizer.added_tokens_decoder.values() if token.special}
-    pieces = re.split("(" + "|".join(map(re.escape, specials)) + ")", rendered) if specials else [rendered]
-    for index, piece in enumerate(pieces):
-        if index % 2:
-            yield piece, True
-            continue
-        before = pieces[index - 1] if index else None
-        after = pieces[index + 1] if index + 1 < len(pieces) else None
-        plain = piece.lstrip() if before and strips[before].rstrip else piece
-        plain = plain.rstrip() if after and strips[after].lstrip else plain
-        if plain:
-            yield plain, False
-
-
-def _unused_characters(text: str) -> Iterator[str]:
-    """Private-use characters that do not occur in `text`."""
-    used = set(text)
-    return (character for character in map(chr, range(0xF0000, 0xFFFFE)) if character not in used)
-
-
-def _replace(text: str, replacements: dict[str, str]) -> str:
-    for old, new in replacements.items():
-        text = text.replace(old, new)
-    return text
-
-
-def _require_complete(rendered: str, messages: Sequence[Message], text: str) -> None:
-    """Raise where the template left out, or changed more than the blanks around, what a message says."""
-    for message in messages:
-        if message.content.strip() not in rendered:
-            field = "instruction" if text.strip() in rendered and text.strip() else "text"
-            raise RecipeError(
-                f"the chat template leaves out the example's {field}",
-                where="chat template of the base",
-                expected="a template that writes every message unchanged",
-                fix="correct chat_template.jinja in the base's folder",
-            )

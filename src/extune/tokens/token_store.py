@@ -40,7 +40,10 @@ MOST_BYTES = 20 << 30
 
 _LOG = logging.getLogger(__name__)
 _ROWS, _LENGTHS, _ABOUT = "rows.arrow", "lengths.bin", "store.json"
-_SHAPING_CODE = ("data", "domain", "prompts", "recipe", "tokens", "files.py", "runs/contract.py", "predicting/encoding.py")
+_SHAPING_CODE = (
+    *("data", "domain", "prompts", "recipe", "tokens", "files.py", "runs/contract.py"),
+    *("evaluation/lookups.py", "predicting/encoding.py", "predicting/look_up.py"),
+)
 _SHAPING_LIBRARIES = ("transformers", "tokenizers", "jinja2", "pydantic", "pyyaml", "pyarrow")
 _NOT_SHAPING = frozenset(
     {"name", "base", "base_revision", "base_endpoint", "base_hash", "dtype", "quantization", "weights", "weights_hash"}

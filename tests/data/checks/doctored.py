@@ -32,7 +32,7 @@ Row = dict[str, Any]
 class FakeTokenizing:
     """One token a character; cannot hold crossing spans, more than 300 characters, or a snowman."""
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, _split: str) -> Measured:
         if len(example.text) > TOO_LONG:
             raise DataError(f"the prompt has {len(example.text)} tokens")
         spans = example.gold.spans if isinstance(example.gold, Extraction) else ()

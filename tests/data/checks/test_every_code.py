@@ -25,7 +25,7 @@ RARE = "CT检查"
 class Wide(FakeTokenizing):
     """Two tokens a character."""
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, _split: str) -> Measured:
         return Measured(2 * len(example.text), 0, "kept", 0)
 
 
@@ -35,7 +35,7 @@ class Budget(FakeTokenizing):
     def __init__(self, outcome: Literal["dropped", "windowed", "shortened"]) -> None:
         self.outcome: Literal["dropped", "windowed", "shortened"] = outcome
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, _split: str) -> Measured:
         return Measured(len(example.text), 0, self.outcome if len(example.text) > 100 else "kept", 0)
 
 

@@ -124,7 +124,7 @@ def test_strings_that_are_not_in_the_text() -> None:
 class Lossy:
     """Takes two tokens a character, decomposes nothing, and turns full-width digits into plain ones."""
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, _split: str) -> Measured:
         outcome = "windowed" if len(example.text) > 10 else "dropped" if len(example.text) > 5 else "kept"
         return Measured(2 * len(example.text), 9, outcome, 1)
 
@@ -134,7 +134,7 @@ class Lossy:
 
 def test_what_the_tokenizer_does_is_told() -> None:
     facts = SplitFacts("train", "utf-8", characters=30)
-    check = TokenCheck(Lossy(), facts)
+    check = TokenCheck(Lossy(), "train", facts)
     texts = ("服１片", "服ab", "服药七日止", "服药七日而止", "服药七日而止，共七日七夜")
     found = [[code for code, _ in check.check(Example("", text, Extraction()))] for text in texts]
     assert found == [["lost-characters"], ["lost-characters"], [], ["dropped"], ["windowed"]]
@@ -144,5 +144,5 @@ def test_what_the_tokenizer_does_is_told() -> None:
 
 
 def test_lost_characters_are_named() -> None:
-    check = TokenCheck(Lossy(), SplitFacts("train", "utf-8"))
+    check = TokenCheck(Lossy(), "train", SplitFacts("train", "utf-8"))
     assert [detail for _, detail in check.check(Example("", "服１，１日", Extraction()))] == ["U+FF11 １"]

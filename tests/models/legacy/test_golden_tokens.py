@@ -15,8 +15,8 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from extune.domain.prompt import Message
 from extune.models.base_model import hash_tokenizer, load_tokenizer
 from extune.models.legacy.baichuan import BAICHUAN2
-from extune.tokens.encode import encode_messages, stop_token_ids
 from extune.tokens.plain_text import encode_text
+from extune.tokens.rendering import encode_messages, stop_token_ids
 
 Tokenizers = Callable[[str], PreTrainedTokenizerBase]
 

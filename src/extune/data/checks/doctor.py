@@ -97,7 +97,7 @@ class _Doctor:
     def _read(self, split: str) -> None:
         """The first pass over one split."""
         facts, room = self._facts[split], self._rooms[split]
-        tokens = TokenCheck(self._tokenizing, facts)
+        tokens = TokenCheck(self._tokenizing, split, facts)
         try:
             for row in self._streams[split].rows():
                 if isinstance(row, RowError):

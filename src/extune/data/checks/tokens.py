@@ -39,7 +39,7 @@ class Measured:
 class Tokenizing(Protocol):
     """What the doctor needs of a tokenizer and an encoder."""
 
-    def measure(self, example: Example) -> Measured:
+    def measure(self, example: Example, split: str, /) -> Measured:
         """Encode an example with its answer; DataError where it is too long, FormatError where the format cannot hold it."""
 
     def round_trip(self, text: str) -> str:
@@ -49,15 +49,15 @@ class Tokenizing(Protocol):
 class TokenCheck:
     """Measures the examples of one split into its facts."""
 
-    def __init__(self, tokenizing: Tokenizing, facts: SplitFacts) -> None:
-        self._tokenizing, self._facts = tokenizing, facts
+    def __init__(self, tokenizing: Tokenizing, split: str, facts: SplitFacts) -> None:
+        self._tokenizing, self._split, self._facts = tokenizing, split, facts
         self._verdicts: dict[str, bool] = {}
 
     def check(self, example: Example) -> Iterator[tuple[str, str]]:
         """Codes and details of one example with gold."""
         facts = self._facts
         try:
-            measured = self._tokenizing.measure(example)
+            measured = self._tokenizing.measure(example, self._split)
         except FormatError as error:
             yield "unrepresentable", error.what
         except DataError as error:
