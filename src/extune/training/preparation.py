@@ -21,8 +21,9 @@ from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
-from extune.tokens.packing import split_into_packs
+from extune.tokens.packing import LayoutName, split_into_packs
 from extune.tokens.token_store import row_lengths
+from extune.training import span_attention
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.data_order import LengthGroupedOrder
 from extune.training.memory_plan import (
@@ -39,10 +40,11 @@ from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
 from extune.training.processes import any_process
-from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
+from extune.training.proof import answers_difference, most_targets, packing_difference, spans_obstacle, targets_at_once
 from extune.training.setup import TrainingSetup
 
 _LOG = logging.getLogger(__name__)
+_COMPILED = "it is not used inside compiled layers (base.compile)"
 
 
 def plan_batches(
@@ -72,10 +74,9 @@ def plan_batches(
     at_once = targets_at_once(model, max(first, key=_targets), args.device)
     if at_once is None and max(map(_targets, rows)) > most_targets(model):
         _LOG.warning("logits of long answers are not divided, and take more memory: the model changes them behind its head")
-    packing = _exact_packing(
-        model, setup.training.packing, longest[0], split_into_packs(first, tokens)[0], args.device, at_once
-    )
-    collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None, at_once=at_once)
+    pack = split_into_packs(first, tokens)[0]
+    packing, layout = _exact_packing(model, setup, longest[0], pack, args.device, at_once)
+    collator = BatchCollator(packing, tokens, longest[-1] if args.world_size > 1 else None, at_once, layout)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator), recorded(model) as kept:
         all_used = require_first_step(model, longest, collator, losses)
@@ -105,23 +106,29 @@ def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept:
 
 def _exact_packing(
     model: PreTrainedModel,
-    wanted: PackingName,
+    setup: TrainingSetup,
     longest: EncodedRow,
     first: Sequence[EncodedRow],
     device: torch.device,
     at_once: int | None,
-) -> PackingName:
+) -> tuple[PackingName, LayoutName]:
     """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
+    wanted = setup.training.packing
     if wanted != "off" and (reason := answers_difference(model, min(first, key=lambda row: len(row.ids)), device)):
         _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
-        return "off"
-    if wanted == "shared_prefix":
-        tokens = len(longest.ids) + count_virtual_tokens(model)
-        reason = packing_obstacle(model, tokens) or packing_difference(model, first, device, at_once)
-        if reason:
-            _LOG.warning("training runs without packing, more slowly: %s", reason)
-            return "plain"
-    return wanted
+        return "off", "lines"
+    if wanted != "shared_prefix":
+        return wanted, "lines"
+    reason = packing_obstacle(model, len(longest.ids) + count_virtual_tokens(model))
+    if reason is None and device.type in span_attention.DEVICES:
+        in_the_way = _COMPILED if setup.compiled else spans_obstacle(model, first, device, at_once, autocast=setup.autocast)
+        if in_the_way is None:
+            return wanted, "spans"
+        _LOG.warning("packs go through SDPA with masks instead of FlexAttention: %s", in_the_way)
+    if reason := reason or packing_difference(model, first, device, at_once):
+        _LOG.warning("training runs without packing, more slowly: %s", reason)
+        return "plain", "lines"
+    return wanted, "lines"
 
 
 def _targets(row: EncodedRow) -> int:

@@ -92,7 +92,8 @@ def span_attention(
 
     Args:
         query: (1, H, T, D).
-        key: (1, G, K, D), as `value`; H is a multiple of G.
+        key: (1, G, K, D); H is a multiple of G.
+        value: as `key`.
         blocks: from `find_blocks`.
         dropout: must be 0: the kernel has none.
         scaling: of the scores; None: as usual, by the root of D.

@@ -44,6 +44,7 @@ from extune.training.tracking import Tracker, build_trackers
 ScoreDev = Callable[[], Mapping[str, float]]
 
 _LOG = logging.getLogger(__name__)
+_ATTENTION = {"lines": "sdpa", "spans": "flex"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class TrainingResult:
         resumed_from: the step of the checkpoint, 0 for a fresh start.
         seconds: wall time of this call, preflight and dev scoring included.
         packed: whether batches shared their prompt prefix.
+        attention: of packs: `flex`, or `sdpa` with a mask; None where nothing was packed.
         log: `log.jsonl`.
         memory: the plan, in bytes; and `measured_peak` of the whole training where the device counts it, else None.
     """
@@ -66,6 +68,7 @@ class TrainingResult:
     resumed_from: int
     seconds: float
     packed: bool
+    attention: str | None
     log: Path
     memory: dict[str, Any]
 
@@ -280,6 +283,7 @@ def train_model(
         resumed_from=step_of(checkpoint) if checkpoint else 0,
         seconds=time.perf_counter() - start,
         packed=collator.packing == "shared_prefix",
+        attention=_ATTENTION[collator.layout] if collator.packing == "shared_prefix" else None,
         log=log.path,
         memory=memory.to_json() | {"measured_peak": peak_bytes(args.device)},
     )
