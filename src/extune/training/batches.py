@@ -13,7 +13,7 @@ Shapes: B rows, T tokens, N targets, H hidden, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ from extune.tokens.packing import (
     split_into_lines,
     split_into_packs,
 )
+from extune.training.last_layer import last_mlp, only_at
 from extune.training.span_attention import find_blocks
 
 MOST_LOGITS = 1 << 26
@@ -52,6 +53,8 @@ class BatchCollator:
         at_once: targets whose logits are kept together; those of the others are computed again for the backward pass.
             None keeps all.
         layout: of packs, for the attention that they are computed with.
+        narrow: the last layer's MLP computes only positions that predict a target. Not for layers that are computed again in
+            the backward pass: the hooks are gone by then.
     """
 
     packing: PackingName
@@ -59,6 +62,7 @@ class BatchCollator:
     spare: EncodedRow | None = None
     at_once: int | None = None
     layout: LayoutName = "lines"
+    narrow: bool = False
 
     def __call__(self, rows: Sequence[EncodedRow]) -> dict[str, Any]:
         """The packs, and `labels` and `shift_labels`, both (N,): all targets, by which the Trainer counts a step's targets."""
@@ -81,7 +85,9 @@ class BatchCollator:
         else:
             padded = [collate_padded(part) for part in split_into_lines(rows, self.max_tokens)]
             packs = [answers_only(lines) if self.packing == "plain" else {**lines} for lines in padded]
-        return packs if self.at_once is None else [{**pack, "at_once": self.at_once} for pack in packs]
+        settings = {"at_once": self.at_once, "narrow": self.narrow or None}
+        chosen = {name: value for name, value in settings.items() if value is not None}
+        return [{**pack, **chosen} for pack in packs] if chosen else packs
 
 
 def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
@@ -106,7 +112,9 @@ def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
         inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=pack["input_ids"].device)
     head = inner.get_output_embeddings()
     labels_N, size = pack["labels"], pack.get("at_once", len(pack["labels"]))
-    with _only_targets(head, pack["target_positions"], tokens, size) as picked:
+    mlp = last_mlp(inner) if pack.get("narrow") else None
+    narrow = only_at(mlp, pack["target_positions"], tokens) if mlp is not None else nullcontext()
+    with narrow, _only_targets(head, pack["target_positions"], tokens, size) as picked:
         logits = model(**inputs, use_cache=False).logits
     if not picked:  # the model multiplies with its head's weights, but does not call it
         return _losses(logits[:, -tokens:].flatten(0, 1).index_select(0, pack["target_positions"]), labels_N)

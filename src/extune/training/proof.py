@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedModel
 
 from extune.tokens.encode import EncodedRow
-from extune.tokens.packing import LayoutName
 from extune.training.batches import MOST_LOGITS, BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
@@ -36,7 +36,10 @@ MOST = {
 """By the coarsest dtype that the model computes in. On the embedded base and on 24 random layers, with LoRA, the distances were
 at most 2e-7 and 6e-7 in float32, 3e-3 and 2e-2 in bfloat16; one row that sees another gives more than 0.1."""
 
-_ANY_SIZE = 1 << 30
+ANY_SIZE = 1 << 30
+PACKS = BatchCollator("shared_prefix", ANY_SIZE)
+SPANS = BatchCollator("shared_prefix", ANY_SIZE, layout="spans")
+_ROWS, _LOGITS = BatchCollator("plain", ANY_SIZE), BatchCollator("off", ANY_SIZE)
 _LARGE = 100.0
 _TOLD = 300
 """Characters of an error's text that the log gets."""
@@ -46,23 +49,29 @@ def packing_difference(
     model: PreTrainedModel,
     rows: Sequence[EncodedRow],
     device: torch.device,
-    at_once: int | None = None,
-    layout: LayoutName = "lines",
+    way: BatchCollator = PACKS,
+    *,
     autocast: bool = False,
 ) -> str | None:
     """How loss and gradient of one pack of these rows differ from those of the rows one at a time; None where they agree.
 
-    Dropout is off for both. `autocast`: both multiply in bfloat16, as training will, instead of in the weights' dtype.
+    Dropout is off for both.
+
+    Args:
+        model: with its adapter.
+        rows: of the first pack.
+        device: of the model.
+        way: how packs are to be computed.
+        autocast: both multiply in bfloat16, as training will, instead of in the weights' dtype.
     """
     with undisturbed(model):
         _evaluate(model)
-        packs = BatchCollator("shared_prefix", _ANY_SIZE, None, at_once, layout)
         with packed_attention_in(model):
-            packed_N, difference = _loss_and_gradient(model, rows, packs, device, autocast=autocast)
+            packed_N, difference = _loss_and_gradient(model, rows, way, device, autocast=autocast)
         norm = _norm(difference)
         plain = []
         for row in rows:
-            losses_N, gradient = _loss_and_gradient(model, [row], BatchCollator("plain", _ANY_SIZE), device, autocast=autocast)
+            losses_N, gradient = _loss_and_gradient(model, [row], _ROWS, device, autocast=autocast)
             plain.append(losses_N)
             for name, part in gradient.items():
                 difference[name] = difference[name] - part if name in difference else -part
@@ -79,7 +88,7 @@ def packing_difference(
 
 
 def spans_obstacle(
-    model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device, at_once: int | None = None, *, autocast: bool
+    model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device, way: BatchCollator = SPANS, *, autocast: bool
 ) -> str | None:
     """Why FlexAttention is not to be used: it does not run with this model here, or computes something else; None: nothing.
 
@@ -88,21 +97,25 @@ def spans_obstacle(
     try:
         with undisturbed(model), packed_attention_in(model):
             model.train()  # dropout of the attention shows here only
-            _losses(model, rows, BatchCollator("shared_prefix", _ANY_SIZE, None, at_once, "spans"), device, autocast=autocast)
-        return packing_difference(model, rows, device, at_once, "spans", autocast)
+            _losses(model, rows, way, device, autocast=autocast)
+        return packing_difference(model, rows, device, way, autocast=autocast)
     except Exception as error:  # compilers raise errors of all kinds; the text goes to the log
         return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD]}"
 
 
-def answers_difference(model: PreTrainedModel, row: EncodedRow, device: torch.device) -> str | None:
-    """How the losses of a row differ where only its targets' logits are computed; None where they do not."""
+def answers_difference(model: PreTrainedModel, row: EncodedRow, device: torch.device, *, narrow: bool = False) -> str | None:
+    """How the losses of a row differ where only its targets' logits are computed; None where they do not.
+
+    `narrow`: where besides only its targets pass through the last MLP.
+    """
     with undisturbed(model), torch.no_grad():
         model.eval()
-        every_N, answers_N = (_losses(model, [row], BatchCollator(packing, _ANY_SIZE), device) for packing in ("off", "plain"))
+        every_N, answers_N = (_losses(model, [row], way, device) for way in (_LOGITS, replace(_ROWS, narrow=narrow)))
     difference, most = float((answers_N - every_N).norm() / every_N.norm()), _most(model).loss
     if difference <= most:
         return None
-    return f"where only an answer's logits are computed, its losses differ by {difference:.2g} (relative, at most {most:g})"
+    what = "last MLP is" if narrow else "logits are"
+    return f"where only an answer's {what} computed, its losses differ by {difference:.2g} (relative, at most {most:g})"
 
 
 def most_targets(model: PreTrainedModel) -> int:
@@ -118,7 +131,7 @@ def targets_at_once(model: PreTrainedModel, row: EncodedRow, device: torch.devic
     head = model.get_output_embeddings()
     if head is None:
         return None
-    (pack,) = BatchCollator("plain", _ANY_SIZE).packs([row])
+    (pack,) = _ROWS.packs([row])
     pack = to_device(pack, device)
     handle = head.register_forward_hook(lambda _module, _inputs, logits: _LARGE * logits)
     try:
