@@ -145,7 +145,6 @@ def test_architectures_that_cannot_be_packed_are_recognised(kind: str, settings:
 @pytest.mark.parametrize(
     ("kind", "settings", "word"),
     [
-        ("mistral", {"num_key_value_heads": 1, "sliding_window": 8}, "8 tokens"),
         ("gemma2", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8, "attn_implementation": "sdpa"}, "8 tokens"),
         ("gemma3_text", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "8 tokens"),
         ("qwen3_next", LINEAR, "state"),

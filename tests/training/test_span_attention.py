@@ -28,8 +28,9 @@ from extune.tokens.packing import PackLayout, SpanLayout, collate_packed, dense_
 from extune.training import span_attention
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
+from extune.training.preparation import plan_batches
 from extune.training.proof import spans_obstacle
-from extune.training.setup import TrainingSetup
+from extune.training.setup import TrainingSetup, build_arguments
 from extune.training.span_attention import find_blocks
 from extune.training.trainer import TrainingResult, train_model
 
@@ -124,7 +125,7 @@ def seen(blocks: BlockMask) -> torch.Tensor:
 
 
 @given(row_sets(), st.integers(0, 20), st.sampled_from([1, 7, 16, 128]), st.integers(0, 40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_blocks_are_those_that_torch_finds_in_the_whole_mask(
     rows: list[EncodedRow], virtual: int, size: int, cost: int
 ) -> None:
@@ -231,6 +232,20 @@ def test_spans_equal_one_row_at_a_time_with_the_embedded_base(base_model: PreTra
     assert_spans_equal_single_rows(deepcopy(base_model), some_rows())
 
 
+@pytest.mark.parametrize("build", [qwen3, with_prefix])
+def test_losses_through_torchs_own_kernel_are_those_of_single_rows(
+    build: Callable[[], PreTrainedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without gradients CPUs have the kernel too; uncompiled, it computes every score and looks at the rule alone."""
+    monkeypatch.setattr(span_attention, "flex_kernel", lambda: flex_attention)
+    model, rows = build().eval(), some_rows()
+    with torch.no_grad():
+        single = torch.cat([target_losses(model, pack) for pack in BatchCollator("plain", 1).packs(rows)])
+        with packed_attention_in(model):
+            (pack,) = BatchCollator("shared_prefix", 10_000, layout="spans").packs(rows)
+            torch.testing.assert_close(target_losses(model, pack), single, rtol=EXACT, atol=EXACT)
+
+
 @given(row_sets(), st.integers(1, 200), st.integers(0, 40))
 @settings(max_examples=10, deadline=None)
 def test_spans_of_any_rows_equal_one_row_at_a_time(rows: list[EncodedRow], budget: int, cost: int) -> None:
@@ -314,6 +329,18 @@ def test_what_flex_attention_cannot_do_goes_through_sdpa_and_is_told(
     (told,) = [record.getMessage() for record in caplog.records]
     assert words in told
     assert "SDPA" in told
+
+
+@pytest.mark.usefixtures("reference")
+@pytest.mark.parametrize("compiled", [True, False])
+def test_compiled_layers_keep_sdpa(compiled: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    setup = TrainingSetup(TrainingSection(per_device_train_batch_size=4), SelectionSection(), compiled=compiled)
+    with caplog.at_level(logging.WARNING, logger="extune"):
+        collator, _ = plan_batches(qwen3(), some_rows(), setup, build_arguments(setup, tmp_path, 7, scored=False))
+    assert collator.packing == "shared_prefix"
+    assert collator.layout == ("lines" if compiled else "spans")
+    assert collator.narrow is not compiled
+    assert ("base.compile" in caplog.text) == compiled
 
 
 @pytest.mark.usefixtures("reference")
