@@ -24,6 +24,8 @@ def test_train_leaves_a_complete_run(trained_run: Path) -> None:
     assert manifest["data"]["train"]["examples"] == 20
     assert len(manifest["data"]["train"]["sha256"]) == 64
     assert manifest["training"]["steps"] == 3
+    assert manifest["training"]["train_rows_per_second"] > 0
+    assert manifest["training"]["dev_rows_per_second"] > 0
     steps = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in steps if "loss" in line] == [1, 2, 3]
     assert run.curves.read_text(encoding="utf-8").startswith("<svg")

@@ -153,12 +153,15 @@ def test_the_background_stands_in_the_page_without_folders(tmp_path: Path) -> No
         "seed": 17,
         "versions": {"torch": "2.13"},
         "data": {"train": {"file": "…/t.jsonl", "examples": 7, "dropped": ["a"]}},
+        "training": {"train_rows_per_second": 17.25, "dev_rows_per_second": 36.0},
     }
     background = Background({"task": {"kind": "<x>"}}, manifest, "<svg></svg>")
     page, _ = write(tmp_path, task, make_pairs(gold, predicted), background=background)
     assert "kind: <x>" in page.text
     assert "torch 2.13" in page.text
     assert ["dropped丢弃", "1"] in page.cells
+    assert "Trained at 17.2 rows/s." in page.text
+    assert "Dev rows were predicted and scored at 36.0 rows/s." in page.text
     assert "svg" in page.tags
 
 

@@ -13,12 +13,26 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, Qwen
 from extune.errors import TrainingError
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
+from extune.training import span_attention
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
 from extune.training.preflight import packing_obstacle, require_first_step, require_rows
 from extune.training.trainer import TrainingSetup, train_model
 
 SHAPE = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+LINEAR: dict[str, object] = {
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "num_experts": 2,
+    "num_experts_per_tok": 1,
+    "moe_intermediate_size": 24,
+    "shared_expert_intermediate_size": 24,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
+"""Layers that keep a state; the last of each four attends, so with two layers the configuration has none that does."""
 COLLATOR = BatchCollator(packing="shared_prefix", max_tokens=1000)
 
 
@@ -117,8 +131,9 @@ def test_layers_with_a_window_are_packed_only_where_they_see_the_whole_row(model
 @pytest.mark.parametrize(
     ("kind", "settings", "word"),
     [
+        ("gemma2", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "8 tokens"),
         ("gemma3_text", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "8 tokens"),
-        ("qwen3_next", {"num_key_value_heads": 1, "head_dim": 16, "num_experts": 2}, "state"),
+        ("qwen3_next", LINEAR, "state"),
         ("mamba", {}, "state"),
         ("bloom", {}, "interface"),
     ],
@@ -127,17 +142,37 @@ def test_architectures_that_cannot_be_packed_are_recognised(kind: str, settings:
     assert word in str(packing_obstacle(base(kind, **settings), longest=20))
 
 
-def test_a_model_with_a_window_trains_padded_with_logits_of_answers_only(
-    rows: list[EncodedRow], tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("kind", "settings", "word"),
+    [
+        ("gemma2", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8, "attn_implementation": "sdpa"}, "8 tokens"),
+        ("gemma3_text", {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "8 tokens"),
+        ("qwen3_next", LINEAR, "state"),
+    ],
+)
+def test_layers_that_do_not_see_the_whole_row_are_trained_padded_with_logits_of_answers_only(
+    kind: str,
+    settings: dict[str, object],
+    word: str,
+    rows: list[EncodedRow],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    training = TrainingSection(max_steps=1, per_device_train_batch_size=4)
-    with caplog.at_level(logging.WARNING, logger="extune"):
-        result = train_model(
-            base("mistral", num_key_value_heads=1, sliding_window=8),
-            rows,
-            TrainingSetup(training, SelectionSection()),
-            tmp_path,
-        )
-    assert not result.packed
-    assert "8 tokens" in caplog.text
-    assert "every token" not in caplog.text
+    """Also where FlexAttention is at hand: one log line says why, and the weights are those of unpacked training."""
+    monkeypatch.setattr(span_attention, "DEVICES", ("cpu",))
+    found = {}
+    for packing in ("shared_prefix", "off"):
+        training = TrainingSection(max_steps=1, per_device_train_batch_size=4, packing=packing, lr_scheduler_type="constant")
+        model = base(kind, **settings)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="extune"):
+            result = train_model(model, rows, TrainingSetup(training, SelectionSection()), tmp_path / packing)
+        assert not result.packed
+        assert result.attention is None
+        if packing == "shared_prefix":
+            (told,) = [record.getMessage() for record in caplog.records if record.name.startswith("extune")]
+            assert "without packing" in told
+            assert word in told
+        found[packing] = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    torch.testing.assert_close(found["shared_prefix"], found["off"], rtol=1e-4, atol=1e-5)

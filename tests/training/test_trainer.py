@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 from extune.errors import TrainingError
 from extune.recipe.sections import SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
+from extune.training import trainer
 from extune.training.batches import BatchCollator, target_losses
+from extune.training.callbacks import Speed
 from extune.training.memory_plan import MOST_TOKENS, activation_bytes_per_token, plan_pack_tokens
 from extune.training.precision import Precision, choose_precision, multiplies_bfloat16
 from extune.training.trainer import TrainingSetup, train_model
@@ -138,6 +141,68 @@ def test_progress_shows_loss_speed_and_scores(tmp_path: Path) -> None:
     train_model(model, some_rows(), setup(), tmp_path, score_dev=dev, console=console)
     shown = screen.getvalue()
     assert all(text in shown for text in ("loss", "rows/s", "targets/s", "12/12", "step 9  dev_f1 0.7500"))
+
+
+class Clock:
+    """Seconds that pass only when something says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_speeds_are_read_since_the_last_reading_and_overall() -> None:
+    clock = Clock()
+    speed = Speed(clock)
+    assert speed.overall is None
+    for rows, seconds in ((4, 1.0), (8, 1.0)):
+        with speed.measure(rows, 10 * rows):
+            clock.pass_by(seconds)
+        clock.pass_by(100)
+    assert speed.read() == {"rows_per_second": 6, "target_tokens_per_second": 60}
+    speed.count(2, 20, 5.0)
+    assert speed.read() == {"rows_per_second": 0.4, "target_tokens_per_second": 4}
+    assert speed.overall == 2
+
+
+@pytest.mark.parametrize(("dev_seconds", "dev_speed"), [(5.0, 0.4), (0.25, 8.0)])
+def test_rows_a_second_of_training_and_of_the_dev_set_are_told(
+    dev_seconds: float, dev_speed: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A training batch of 4 rows takes a second, 2 dev rows take as long as they are told to."""
+    clock, model, screen = Clock(), tiny(), io.StringIO()
+    monkeypatch.setattr(trainer, "Speed", lambda: Speed(clock))
+    model.register_forward_hook(lambda *_: clock.pass_by(1))
+
+    def score() -> dict[str, float]:
+        clock.pass_by(dev_seconds)
+        return {"f1": 0.5, "rows": 2}
+
+    console = Console(file=screen, force_terminal=True, width=120)
+    with caplog.at_level(logging.WARNING, logger="extune"):
+        result = train_model(model, some_rows(), setup(), tmp_path, score_dev=score, console=console)
+    lines = list(log_lines(result.log))
+    assert {line["rows_per_second"] for line in lines if "loss" in line} == {4}
+    assert {tuple(line) for line in lines if "dev_f1" in line} == {("step", "epoch", "dev_f1", "dev_rows_per_second")}
+    assert {line["dev_rows_per_second"] for line in lines if "dev_f1" in line} == {dev_speed}
+    assert (result.train_rows_per_second, result.dev_rows_per_second) == (4, dev_speed)
+    assert f"dev_f1 0.5000  {dev_speed} dev rows/s" in screen.getvalue()
+    assert f"trained 4.0 rows/s, predicted and scored {dev_speed} dev rows/s" in screen.getvalue()
+    assert ("a dev row took longer than a training row (0.4 and 4.0 rows/s)" in caplog.text) == (dev_speed < 4)
+
+
+def test_without_a_dev_set_only_the_speed_of_training_is_told(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    result = train_model(tiny(), some_rows(), setup(max_steps=1), tmp_path, console=Console(file=screen, width=120))
+    assert result.dev_rows_per_second is None
+    assert (result.train_rows_per_second or 0) > 0
+    assert "trained " in screen.getvalue()
+    assert "dev rows/s" not in screen.getvalue()
 
 
 def test_without_a_console_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,8 @@ from extune.reporting.documents import ShownDocument, build_payload
 from extune.reporting.page import write_page
 
 STATUSES = ("fixed", "broken", "both right", "both wrong")
-_UNINTERESTING = frozenset({"started", "finished", "training.seconds", "training.log", "name"})
+_SPEEDS = ("training.seconds", "training.train_rows_per_second", "training.dev_rows_per_second")
+_UNINTERESTING = frozenset({"started", "finished", *_SPEEDS, "training.log", "name"})
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ _CURVES = {
     "optimizer step": "优化步数",
     "best {value} at step {step}": "最佳 {value}，第 {step} 步",
     "nothing was logged": "没有记录",
+    "Trained at {rows} rows/s.": "训练速度：每秒 {rows} 行。",
+    "Dev rows were predicted and scored at {rows} rows/s.": "开发集预测与评分速度：每秒 {rows} 行。",
     "unreadable lines left out: {count}": "略去无法读取的行：{count}",
 }
 

@@ -280,13 +280,14 @@ def _build_score_dev(
 
         def score_loss() -> dict[str, float]:
             losses = gather_shares([sum_target_losses(model, rows)], this_process().count)
-            return {"loss": sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)}
+            mean = sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)
+            return {"loss": mean, "rows": len(examples)}
 
         return score_loss
 
     def score() -> dict[str, float]:
         predictions = gather_shares(list(predictor.predict_many(mine)), len(examples))
-        return score_predictions(recipe.task, examples, predictions, resamples=0).dev_figures()
+        return score_predictions(recipe.task, examples, predictions, resamples=0).dev_figures() | {"rows": len(examples)}
 
     return score
 

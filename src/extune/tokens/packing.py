@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import torch
 from torch.nn.functional import pad
@@ -63,12 +63,28 @@ class PackLayout(NamedTuple):
     order_T: torch.Tensor
 
 
+class SpanLayout(NamedTuple):
+    """What each token of a pack sees, as two spans of T, for an attention that takes the pack as one sequence.
+
+    All are (T,) int64. A token sees `[first_T, end_T)`, the prefix before its rest (empty for tokens of a prefix), and what
+    stands from `own_T` on up to itself.
+    """
+
+    first_T: torch.Tensor
+    end_T: torch.Tensor
+    own_T: torch.Tensor
+
+
+LayoutName = Literal["lines", "spans"]
+"""As which a pack's layout is given: a PackLayout or a SpanLayout."""
+
+
 class Pack(TypedDict):
     """What `collate_packed` returns; its docstring has the shapes."""
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
-    layout: PackLayout
+    layout: PackLayout | SpanLayout
     target_positions: torch.Tensor
     labels: torch.Tensor
 
@@ -109,12 +125,12 @@ def answers_only(padded: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**padded, "target_positions": positions_N, "labels": ahead_BT[positions_N]}
 
 
-def collate_packed(rows: Sequence[EncodedRow]) -> Pack:
+def collate_packed(rows: Sequence[EncodedRow], layout: LayoutName = "lines") -> Pack:
     """One pack of all rows.
 
     Returns:
         input_ids, position_ids: (1, T) int64.
-        layout: which token may see which, as a PackLayout; `dense_mask` draws it.
+        layout: which token may see which; `dense_mask` draws a PackLayout.
         target_positions: (N,) int64, the indices in T of the hidden states that predict a target, in the order of the rows.
         labels: (N,) int64, what they predict.
     """
@@ -137,16 +153,27 @@ def collate_packed(rows: Sequence[EncodedRow]) -> Pack:
         ids.extend(row.ids[prefix:])
         positions.extend(range(prefix, len(row.ids)))
     rests = [len(row.ids) - groups[number].prefix for row, number in zip(rows, group_of, strict=True)]
+    lay_out = _lay_out_lines if layout == "lines" else _lay_out_spans
     return {
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),
-        "layout": _layout([group.prefix for group in groups], rests, group_of),
+        "layout": lay_out([group.prefix for group in groups], rests, group_of),
         "target_positions": torch.tensor(targets, dtype=torch.int64),
         "labels": torch.tensor(labels, dtype=torch.int64),
     }
 
 
-def _layout(prefixes: Sequence[int], rests: Sequence[int], group_of: Sequence[int]) -> PackLayout:
+def _lay_out_spans(prefixes: Sequence[int], rests: Sequence[int], group_of: Sequence[int]) -> SpanLayout:
+    """What tokens see in rests with these lengths, each behind the prefix of its group."""
+    lengths = torch.tensor([*prefixes, *rests])
+    starts = lengths.cumsum(0) - lengths
+    group_B, nothing_G = torch.tensor(group_of), torch.zeros(len(prefixes), dtype=torch.int64)
+    first = torch.cat([nothing_G, starts[group_B]])
+    end = torch.cat([nothing_G, (starts + lengths)[group_B]])
+    return SpanLayout(*torch.stack([first, end, starts]).repeat_interleave(lengths, dim=1))
+
+
+def _lay_out_lines(prefixes: Sequence[int], rests: Sequence[int], group_of: Sequence[int]) -> PackLayout:
     """The layout of rests with these lengths, each behind the prefix of its group."""
     rests, group_of = (rests, group_of) if len(rests) > 1 else ((*rests, 0), (*group_of, 0))
     heads_GP, is_head_GP = _lines(prefixes, 0, max(*prefixes, 2))

@@ -13,7 +13,7 @@ Shapes: B rows, T tokens, N targets, H hidden, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,18 @@ from torch.utils.checkpoint import checkpoint
 from extune.models.adapters import count_virtual_tokens
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
-from extune.tokens.packing import IGNORED, answers_only, collate_packed, collate_padded, split_into_lines, split_into_packs
+from extune.tokens.packing import (
+    IGNORED,
+    LayoutName,
+    SpanLayout,
+    answers_only,
+    collate_packed,
+    collate_padded,
+    split_into_lines,
+    split_into_packs,
+)
+from extune.training.last_layer import last_mlp, only_at
+from extune.training.span_attention import find_blocks
 
 MOST_LOGITS = 1 << 26
 """That are kept at once: with their float32 copy, its log-softmax and the gradients of both they take about 1.2 GB."""
@@ -41,12 +52,17 @@ class BatchCollator:
         spare: with several processes, a row that a batch without rows computes with, but has no targets of.
         at_once: targets whose logits are kept together; those of the others are computed again for the backward pass.
             None keeps all.
+        layout: of packs, for the attention that they are computed with.
+        narrow: the last layer's MLP computes only positions that predict a target. Not for layers that are computed again in
+            the backward pass: the hooks are gone by then.
     """
 
     packing: PackingName
     max_tokens: int
     spare: EncodedRow | None = None
     at_once: int | None = None
+    layout: LayoutName = "lines"
+    narrow: bool = False
 
     def __call__(self, rows: Sequence[EncodedRow]) -> dict[str, Any]:
         """The packs, and `labels` and `shift_labels`, both (N,): all targets, by which the Trainer counts a step's targets."""
@@ -63,11 +79,15 @@ class BatchCollator:
     def packs(self, rows: Sequence[EncodedRow]) -> list[dict[str, Any]]:
         """The rows as inputs of `target_losses`, in order."""
         if self.packing == "shared_prefix":
-            packs: list[dict[str, Any]] = [dict(collate_packed(part)) for part in split_into_packs(rows, self.max_tokens)]
+            packs: list[dict[str, Any]] = [
+                dict(collate_packed(part, self.layout)) for part in split_into_packs(rows, self.max_tokens)
+            ]
         else:
             padded = [collate_padded(part) for part in split_into_lines(rows, self.max_tokens)]
             packs = [answers_only(lines) if self.packing == "plain" else {**lines} for lines in padded]
-        return packs if self.at_once is None else [{**pack, "at_once": self.at_once} for pack in packs]
+        settings = {"at_once": self.at_once, "narrow": self.narrow or None}
+        chosen = {name: value for name, value in settings.items() if value is not None}
+        return [{**pack, **chosen} for pack in packs] if chosen else packs
 
 
 def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
@@ -84,12 +104,17 @@ def target_losses(model: torch.nn.Module, pack: dict[str, Any]) -> torch.Tensor:
         is_target_BT = pack["labels"][:, 1:] != IGNORED  # position t predicts token t + 1
         return _losses(logits_BTV[:, :-1][is_target_BT], pack["labels"][:, 1:][is_target_BT])
     inner = extract_model_from_parallel(model)
-    if "layout" in pack and not count_virtual_tokens(inner):
+    virtual = count_virtual_tokens(inner)
+    if isinstance(pack.get("layout"), SpanLayout):
+        inputs["layout"] = find_blocks(pack["layout"], virtual)
+    if "layout" in pack and not virtual:
         # transformers takes a mask of four dimensions as it is, and packs have their layout; else it would draw T x T of it
         inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=pack["input_ids"].device)
     head = inner.get_output_embeddings()
     labels_N, size = pack["labels"], pack.get("at_once", len(pack["labels"]))
-    with _only_targets(head, pack["target_positions"], tokens, size) as picked:
+    mlp = last_mlp(inner) if pack.get("narrow") else None
+    narrow = only_at(mlp, pack["target_positions"], tokens) if mlp is not None else nullcontext()
+    with narrow, _only_targets(head, pack["target_positions"], tokens, size) as picked:
         logits = model(**inputs, use_cache=False).logits
     if not picked:  # the model multiplies with its head's weights, but does not call it
         return _losses(logits[:, -tokens:].flatten(0, 1).index_select(0, pack["target_positions"]), labels_N)

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -30,26 +30,43 @@ _LOG = logging.getLogger(__name__)
 
 
 class Speed:
-    """Rows and targets per second of training since the last reading; scoring and saving are not counted."""
+    """Rows and targets per second of what is measured; nothing else counts.
 
-    def __init__(self) -> None:
+    Args:
+        clock: seconds, from any beginning.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
+        self.all_rows, self.all_seconds = 0, 0.0
         self._reset()
 
     @contextmanager
     def measure(self, rows: int, targets: int) -> Iterator[None]:
         """Count a batch and the time that the block takes."""
-        start = time.perf_counter()
+        start = self.clock()
         yield
-        self.seconds += time.perf_counter() - start
+        self.count(rows, targets, self.clock() - start)
+
+    def count(self, rows: int, targets: int, seconds: float) -> None:
+        """Count what took so long."""
+        self.seconds += seconds
         self.rows += rows
         self.targets += targets
+        self.all_seconds += seconds
+        self.all_rows += rows
 
     def read(self) -> dict[str, float]:
-        """`rows_per_second` and `target_tokens_per_second`; counting starts anew."""
+        """`rows_per_second` and `target_tokens_per_second` since the last reading; counting starts anew."""
         seconds = max(self.seconds, 1e-9)
         speeds = {"rows_per_second": self.rows / seconds, "target_tokens_per_second": self.targets / seconds}
         self._reset()
         return speeds
+
+    @property
+    def overall(self) -> float | None:
+        """Rows per second of all that was measured, whatever was read; None before the first row."""
+        return self.all_rows / max(self.all_seconds, 1e-9) if self.all_rows else None
 
     def _reset(self) -> None:
         self.rows = self.targets = 0
@@ -145,7 +162,10 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         if "loss" in values:
             text = "loss {loss:.4f}  {rows_per_second:.1f} rows/s  {target_tokens_per_second:.0f} targets/s".format(**values)
             self.bar.update(self.task, values=text)
+        rate = values.pop("dev_rows_per_second", None)
         scores = [f"{name} {value:.4f}" for name, value in values.items() if name.startswith("dev_")]
+        if scores and rate is not None:
+            scores.append(f"{rate:.1f} dev rows/s")
         if scores:
             self.bar.console.print(f"step {state.global_step}  {'  '.join(scores)}", highlight=False)
 

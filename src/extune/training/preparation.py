@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from heapq import nlargest
 from typing import Any
@@ -19,12 +20,13 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
-from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
 from extune.tokens.token_store import row_lengths
+from extune.training import span_attention
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.data_order import LengthGroupedOrder
+from extune.training.last_layer import last_mlp
 from extune.training.memory_plan import (
     Kept,
     MemoryPlan,
@@ -39,10 +41,18 @@ from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
 from extune.training.processes import any_process
-from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
+from extune.training.proof import (
+    ANY_SIZE,
+    answers_difference,
+    most_targets,
+    packing_difference,
+    spans_obstacle,
+    targets_at_once,
+)
 from extune.training.setup import TrainingSetup
 
 _LOG = logging.getLogger(__name__)
+_COMPILED = "it is not used inside compiled layers (base.compile)"
 
 
 def plan_batches(
@@ -72,10 +82,9 @@ def plan_batches(
     at_once = targets_at_once(model, max(first, key=_targets), args.device)
     if at_once is None and max(map(_targets, rows)) > most_targets(model):
         _LOG.warning("logits of long answers are not divided, and take more memory: the model changes them behind its head")
-    packing = _exact_packing(
-        model, setup.training.packing, longest[0], split_into_packs(first, tokens)[0], args.device, at_once
-    )
-    collator = BatchCollator(packing, tokens, spare=longest[-1] if args.world_size > 1 else None, at_once=at_once)
+    spare = longest[-1] if args.world_size > 1 else None
+    collator = BatchCollator(setup.training.packing, tokens, spare, at_once)
+    collator = _exact(collator, model, setup, longest[0], split_into_packs(first, tokens)[0], args)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator), recorded(model) as kept:
         all_used = require_first_step(model, longest, collator, losses)
@@ -103,24 +112,49 @@ def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept:
     return needed and not takes_prefix and not setup.compiled and model.supports_gradient_checkpointing
 
 
-def _exact_packing(
+def _exact(
+    wanted: BatchCollator,
     model: PreTrainedModel,
-    wanted: PackingName,
+    setup: TrainingSetup,
+    longest: EncodedRow,
+    first: Sequence[EncodedRow],
+    args: TrainingArguments,
+) -> BatchCollator:
+    """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
+    device, smallest = args.device, min(first, key=lambda row: len(row.ids))
+    if wanted.packing == "off":
+        return wanted
+    if reason := answers_difference(model, smallest, device):
+        _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
+        return replace(wanted, packing="off")
+    if not args.gradient_checkpointing and not setup.compiled and last_mlp(model) is not None:
+        reason = answers_difference(model, smallest, device, narrow=True)
+        if reason:
+            _LOG.warning("the last layer computes every position, more slowly: %s", reason)
+        wanted = replace(wanted, narrow=reason is None)
+    return wanted if wanted.packing == "plain" else _exact_packs(wanted, model, setup, longest, first, device)
+
+
+def _exact_packs(
+    wanted: BatchCollator,
+    model: PreTrainedModel,
+    setup: TrainingSetup,
     longest: EncodedRow,
     first: Sequence[EncodedRow],
     device: torch.device,
-    at_once: int | None,
-) -> PackingName:
-    """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
-    if wanted != "off" and (reason := answers_difference(model, min(first, key=lambda row: len(row.ids)), device)):
-        _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
-        return "off"
-    if wanted == "shared_prefix":
-        tokens = len(longest.ids) + count_virtual_tokens(model)
-        reason = packing_obstacle(model, tokens) or packing_difference(model, first, device, at_once)
-        if reason:
-            _LOG.warning("training runs without packing, more slowly: %s", reason)
-            return "plain"
+) -> BatchCollator:
+    """Packs through FlexAttention, through SDPA, or none."""
+    reason = packing_obstacle(model, len(longest.ids) + count_virtual_tokens(model))
+    first_pack = replace(wanted, max_tokens=ANY_SIZE)
+    if reason is None and device.type in span_attention.DEVICES:
+        spans = replace(first_pack, layout="spans")
+        in_the_way = _COMPILED if setup.compiled else spans_obstacle(model, first, device, spans, autocast=setup.autocast)
+        if in_the_way is None:
+            return replace(wanted, layout="spans")
+        _LOG.warning("packs go through SDPA with masks instead of FlexAttention: %s", in_the_way)
+    if reason := reason or packing_difference(model, first, device, first_pack):
+        _LOG.warning("training runs without packing, more slowly: %s", reason)
+        return replace(wanted, packing="plain")
     return wanted
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import MOST_LOGITS, BatchCollator, target_losses
 from extune.training.packed_attention import packed_attention_in
+from extune.training.precision import computing
 from extune.training.preflight import to_device, undisturbed
 
 
@@ -34,33 +36,48 @@ MOST = {
 """By the coarsest dtype that the model computes in. On the embedded base and on 24 random layers, with LoRA, the distances were
 at most 2e-7 and 6e-7 in float32, 3e-3 and 2e-2 in bfloat16; one row that sees another gives more than 0.1."""
 
-_ANY_SIZE = 1 << 30
+ANY_SIZE = 1 << 30
+PACKS = BatchCollator("shared_prefix", ANY_SIZE)
+SPANS = BatchCollator("shared_prefix", ANY_SIZE, layout="spans")
+_ROWS, _LOGITS = BatchCollator("plain", ANY_SIZE), BatchCollator("off", ANY_SIZE)
 _LARGE = 100.0
+_TOLD = 300
+"""Characters of an error's text that the log gets."""
 
 
 def packing_difference(
-    model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device, at_once: int | None = None
+    model: PreTrainedModel,
+    rows: Sequence[EncodedRow],
+    device: torch.device,
+    way: BatchCollator = PACKS,
+    *,
+    autocast: bool = False,
 ) -> str | None:
     """How loss and gradient of one pack of these rows differ from those of the rows one at a time; None where they agree.
 
     Dropout is off for both.
+
+    Args:
+        model: with its adapter.
+        rows: of the first pack.
+        device: of the model.
+        way: how packs are to be computed.
+        autocast: both multiply in bfloat16, as training will, instead of in the weights' dtype.
     """
     with undisturbed(model):
         _evaluate(model)
         with packed_attention_in(model):
-            packed_N, difference = _loss_and_gradient(
-                model, rows, BatchCollator("shared_prefix", _ANY_SIZE, None, at_once), device
-            )
+            packed_N, difference = _loss_and_gradient(model, rows, way, device, autocast=autocast)
         norm = _norm(difference)
         plain = []
         for row in rows:
-            losses_N, gradient = _loss_and_gradient(model, [row], BatchCollator("plain", _ANY_SIZE), device)
+            losses_N, gradient = _loss_and_gradient(model, [row], _ROWS, device, autocast=autocast)
             plain.append(losses_N)
             for name, part in gradient.items():
                 difference[name] = difference[name] - part if name in difference else -part
     plain_N = torch.cat(plain)
     found = Distance(float((packed_N - plain_N).norm() / plain_N.norm()), _norm(difference) / norm if norm else 0.0)
-    most = _most(model)
+    most = MOST[torch.bfloat16] if autocast else _most(model)
     if found.loss <= most.loss and found.gradient <= most.gradient:  # false where one is not a number
         return None
     return (
@@ -70,15 +87,35 @@ def packing_difference(
     )
 
 
-def answers_difference(model: PreTrainedModel, row: EncodedRow, device: torch.device) -> str | None:
-    """How the losses of a row differ where only its targets' logits are computed; None where they do not."""
+def spans_obstacle(
+    model: PreTrainedModel, rows: Sequence[EncodedRow], device: torch.device, way: BatchCollator = SPANS, *, autocast: bool
+) -> str | None:
+    """Why FlexAttention is not to be used: it does not run with this model here, or computes something else; None: nothing.
+
+    Head sizes, number formats, dropout of the attention, a missing compiler: what it cannot do is found by doing it.
+    """
+    try:
+        with undisturbed(model), packed_attention_in(model):
+            model.train()  # dropout of the attention shows here only
+            _losses(model, rows, way, device, autocast=autocast)
+        return packing_difference(model, rows, device, way, autocast=autocast)
+    except Exception as error:  # compilers raise errors of all kinds; the text goes to the log
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD]}"
+
+
+def answers_difference(model: PreTrainedModel, row: EncodedRow, device: torch.device, *, narrow: bool = False) -> str | None:
+    """How the losses of a row differ where only its targets' logits are computed; None where they do not.
+
+    `narrow`: where besides only its targets pass through the last MLP.
+    """
     with undisturbed(model), torch.no_grad():
         model.eval()
-        every_N, answers_N = (_losses(model, [row], BatchCollator(packing, _ANY_SIZE), device) for packing in ("off", "plain"))
+        every_N, answers_N = (_losses(model, [row], way, device) for way in (_LOGITS, replace(_ROWS, narrow=narrow)))
     difference, most = float((answers_N - every_N).norm() / every_N.norm()), _most(model).loss
     if difference <= most:
         return None
-    return f"where only an answer's logits are computed, its losses differ by {difference:.2g} (relative, at most {most:g})"
+    what = "last MLP is" if narrow else "logits are"
+    return f"where only an answer's {what} computed, its losses differ by {difference:.2g} (relative, at most {most:g})"
 
 
 def most_targets(model: PreTrainedModel) -> int:
@@ -94,7 +131,7 @@ def targets_at_once(model: PreTrainedModel, row: EncodedRow, device: torch.devic
     head = model.get_output_embeddings()
     if head is None:
         return None
-    (pack,) = BatchCollator("plain", _ANY_SIZE).packs([row])
+    (pack,) = _ROWS.packs([row])
     pack = to_device(pack, device)
     handle = head.register_forward_hook(lambda _module, _inputs, logits: _LARGE * logits)
     try:
@@ -115,17 +152,20 @@ def _evaluate(model: PreTrainedModel) -> None:
             part.training = True
 
 
-def _losses(model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, device: torch.device) -> torch.Tensor:
+def _losses(
+    model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, device: torch.device, *, autocast: bool = False
+) -> torch.Tensor:
     (pack,) = collator.packs(rows)
-    return target_losses(model, to_device(pack, device))
+    with computing(device, autocast=autocast):
+        return target_losses(model, to_device(pack, device))
 
 
 def _loss_and_gradient(
-    model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, device: torch.device
+    model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, device: torch.device, *, autocast: bool
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The targets' losses, and the gradient of their sum by the names of trained weights that it reaches."""
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    losses_N = _losses(model, rows, collator, device)
+    losses_N = _losses(model, rows, collator, device, autocast=autocast)
     gradients = torch.autograd.grad(losses_N.sum(), list(trained.values()), allow_unused=True)
     return losses_N.detach(), {name: one for name, one in zip(trained, gradients, strict=True) if one is not None}
 

@@ -42,8 +42,10 @@ from extune.training.setup import TrainingSetup, build_arguments
 from extune.training.tracking import Tracker, build_trackers
 
 ScoreDev = Callable[[], Mapping[str, float]]
+"""Predicts and scores the dev set. Figures by their names; `rows`, if it is there, says of how many examples."""
 
 _LOG = logging.getLogger(__name__)
+_ATTENTION = {"lines": "sdpa", "spans": "flex"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class TrainingResult:
         resumed_from: the step of the checkpoint, 0 for a fresh start.
         seconds: wall time of this call, preflight and dev scoring included.
         packed: whether batches shared their prompt prefix.
+        attention: of packs: `flex`, or `sdpa` with a mask; None where nothing was packed.
+        train_rows_per_second: in training steps, of this call.
+        dev_rows_per_second: while the dev set was predicted and scored; None where it was not.
         log: `log.jsonl`.
         memory: the plan, in bytes; and `measured_peak` of the whole training where the device counts it, else None.
     """
@@ -66,6 +71,9 @@ class TrainingResult:
     resumed_from: int
     seconds: float
     packed: bool
+    attention: str | None
+    train_rows_per_second: float | None
+    dev_rows_per_second: float | None
     log: Path
     memory: dict[str, Any]
 
@@ -76,7 +84,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
     Args:
         setup: whose `autocast` multiplies in bfloat16 while training. The Trainer's own `bf16` would wrap the model's forward,
             and undoing that (accelerate 1.15) takes transformers' own wrappers off too.
-        score_dev: predicts and scores the dev set with the model as it is; its keys become `eval_...`.
+        score_dev: predicts and scores the dev set with the model as it is; its keys become `eval_...`, and `rows` a speed.
     """
 
     control: TrainerControl
@@ -98,7 +106,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self.setup, self.score_dev = setup, score_dev
         self.compiled_view = self._compile() if setup.compiled else None
-        self.speed = Speed()
+        self.speed, self.dev_speed = Speed(), Speed()
 
     def _compile(self) -> torch.nn.Module | None:
         reason = compiling_obstacle(self.model, self.args.device, self.accelerator.num_processes)
@@ -203,7 +211,12 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         with undisturbed(self.model), torch.no_grad():
             self.model.eval()
             self.model.config.use_cache = True
-            scores = {f"eval_{name}": float(value) for name, value in self.score_dev().items()}
+            start = self.dev_speed.clock()
+            figures = dict(self.score_dev())
+            self.dev_speed.count(int(figures.pop("rows", 0)), 0, self.dev_speed.clock() - start)
+        scores = {f"eval_{name}": float(value) for name, value in figures.items()}
+        if self.dev_speed.rows:
+            scores["eval_rows_per_second"] = self.dev_speed.read()["rows_per_second"]
         self.log(dict(scores))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
@@ -269,6 +282,7 @@ def train_model(
         if callback:
             trainer.add_callback(callback)
     _run(trainer, collator, interrupt, checkpoint, [one for one in (*trackers, bar) if one])
+    _tell_speeds(trainer, console)
     if interrupt.requested:
         raise KeyboardInterrupt
     if trainer.state.best_model_checkpoint is not None:
@@ -280,6 +294,9 @@ def train_model(
         resumed_from=step_of(checkpoint) if checkpoint else 0,
         seconds=time.perf_counter() - start,
         packed=collator.packing == "shared_prefix",
+        attention=_ATTENTION[collator.layout] if collator.packing == "shared_prefix" else None,
+        train_rows_per_second=trainer.speed.overall,
+        dev_rows_per_second=trainer.dev_speed.overall,
         log=log.path,
         memory=memory.to_json() | {"measured_peak": peak_bytes(args.device)},
     )
@@ -303,6 +320,24 @@ def _run(
     finally:
         for one in closing:
             one.close()
+
+
+def _tell_speeds(trainer: ExtuneTrainer, console: Console | None) -> None:
+    """How fast rows were trained and dev rows scored; that the latter took longer is a warning."""
+    trained, scored = trainer.speed.overall, trainer.dev_speed.overall
+    if trained is None or not trainer.is_world_process_zero():
+        return
+    told = f"trained {trained:.1f} rows/s" + ("" if scored is None else f", predicted and scored {scored:.1f} dev rows/s")
+    _LOG.info("%s", told)
+    if console:
+        console.print(told, highlight=False)
+    if scored is not None and scored < trained:
+        _LOG.warning(
+            "a dev row took longer than a training row (%.1f and %.1f rows/s): selection.dev_limit scores fewer of them,"
+            " selection.eval_steps scores them less often",
+            scored,
+            trained,
+        )
 
 
 def _early_stopping(selection: SelectionSection, score_dev: ScoreDev | None) -> EarlyStoppingCallback | None:
