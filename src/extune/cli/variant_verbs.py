@@ -35,11 +35,37 @@ def merge(
 
 def export(
     run: RunPath,
-    to: Annotated[str, typer.Option(help="snippet: a program for transformers (and peft) that needs no extune.")] = "snippet",
+    to: Annotated[
+        str,
+        typer.Option(
+            help="snippet: a program for transformers (and peft); gguf: a folder for llama.cpp; ollama: one for Ollama."
+        ),
+    ] = "snippet",
+    out: Annotated[
+        Path | None, typer.Option(help="The new folder of gguf or ollama; by default exports/... inside RUN.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of gguf or ollama: float32, bfloat16 or float16; by default the run's own.")
+    ] = None,
+    device: Device = None,
 ) -> None:
-    """Print what uses a run without extune."""
+    """Make what uses a run without extune. An adapter is merged first where gguf or ollama need it."""
     quiet_libraries()
-    from extune.stages.export import export as export_run
+    from extune.stages.export import FOLDERS, export_folder, export_snippet, require_target
+    from extune.stages.merge import merge as merge_run
 
-    sys.stdout.write(export_run(run, to))  # a program is printed as it is
-    note("next: save it as FILE.py and run `python FILE.py TEXT`; it decodes freely, without grammar, windows and offsets")
+    require_target(to)
+    if to not in FOLDERS:
+        sys.stdout.write(export_snippet(run))  # a program is printed as it is
+        note("next: save it as FILE.py and run `python FILE.py TEXT`; it decodes freely, without grammar, windows and offsets")
+        return
+    made = export_folder(run, to, lambda one: merge_run(one, device=device).run, out=out, dtype=dtype)
+    say(f"wrote {made.path}: {made.bytes / 1e6:.1f} MB, {made.dtype}")
+    for limit in made.limits:
+        note(f"other than the run: {limit}")
+    if to == "ollama":
+        note(
+            f"next: ollama create NAME -f {made.path / 'Modelfile'}; ollama run NAME TEXT. request.json asks without a template"
+        )
+    else:
+        note(f"next: {made.path / 'prompt.json'} holds the prompt around a text, its stop tokens and an example with its ids")

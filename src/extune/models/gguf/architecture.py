@@ -1,7 +1,7 @@
 """A model's shape in llama.cpp's words. In: its config. Out: an `Architecture`, or a refusal. It reads no weights.
 
-llama.cpp knows each family under a name of its own, with fixed activations, biases and rotary embeddings. What a config asks for
-beyond them would be ignored there, so it is refused here.
+llama.cpp knows each family under a name of its own, with fixed activations, biases and rotary embeddings. What a config asks
+for beyond them would be ignored there, so it is refused here.
 """
 
 from __future__ import annotations

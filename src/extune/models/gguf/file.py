@@ -1,7 +1,7 @@
 """The GGUF file. In: weights, an architecture, a vocabulary. Out: one file. It decides nothing about exactness but rounding.
 
-Matrices are written in the chosen type, vectors (norms, biases) always in float32, as llama.cpp wants them. The same run gives the
-same bytes.
+Matrices are written in the chosen type, vectors (norms, biases) always in float32, as llama.cpp wants them. The same run gives
+the same bytes.
 """
 
 from __future__ import annotations

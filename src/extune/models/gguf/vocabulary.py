@@ -1,12 +1,13 @@
 """A tokenizer in ggml's words. In: a tokenizer of transformers. Out: a `Vocabulary` that gives the same ids, or a refusal.
 
-ggml has two vocabularies that fit: `gpt2` (BPE over bytes, cut by one of a few known patterns) and `llama` (sentencepiece: pieces by
-score, blanks written as `▁`, bytes for the rest). Every decision comes from the tokenizer's own definition, not from its name.
+ggml has two vocabularies that fit: `gpt2` (BPE over bytes, cut by one of a few known patterns) and `llama` (sentencepiece: pieces
+by score, blanks written as `▁`, bytes for the rest). Every decision comes from the tokenizer's own definition, not from its name.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,14 @@ class Vocabulary:
     limits: tuple[str, ...]
 
 
-def read_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, prompt: str) -> Vocabulary:
+def read_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, prompt: str, mark: str) -> Vocabulary:
     """The vocabulary of a tokenizer.
 
     Args:
         tokenizer: a fast one.
         rows: of the model's embedding; those beyond the tokenizer get names of their own.
-        prompt: as the run renders it; what stands at its beginning matters to some tokenizers.
+        prompt: as the run renders it; what stands behind its special tokens matters to some tokenizers.
+        mark: that stands in it for a text.
 
     Raises:
         ModelError: no vocabulary of ggml would give the same ids.
@@ -75,7 +77,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, prompt: str) 
         raise refuse(f"{max(names.values()) + 1} tokens for {rows} rows of the embedding", where=_WHERE, expected="a row each")
     merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in model["merges"]]
     if model.get("byte_fallback"):
-        return _read_pieces(definition, names, merges, rows, prompt)
+        return _read_pieces(definition, names, merges, rows, _read_blanks(definition, prompt, mark))
     return _read_bytes(definition, names, merges, rows)
 
 
@@ -87,24 +89,30 @@ def _read_bytes(
     normalizers = [one["type"] for one in _flatten(definition["normalizer"], "normalizers")]
     problems = {
         "text is cut in a way that llama.cpp has no exact name for": not cut,
-        "pieces that are tokens are " + ("merged" if whole else "not merged"): whole != bool(definition["model"]["ignore_merges"]),
+        "pieces that are tokens are " + ("merged" if whole else "not merged"): whole
+        != bool(definition["model"]["ignore_merges"]),
         "text is changed before it is cut (" + ", ".join(normalizers) + ")": normalizers not in ([], ["NFC"]),
         "there are no merges": not merges,
     }
-    _require_none(problems, "a byte-level BPE cut as GPT-2, Llama 3, SmolLM or Qwen 2 cut it, or a sentencepiece BPE with bytes")
+    _require_none(
+        problems, "a byte-level BPE cut as GPT-2, Llama 3, SmolLM or Qwen 2 cut it, or a sentencepiece BPE with bytes"
+    )
     limits = ["a text that is not in Unicode NFC is cut into other tokens: normalise it first"] if normalizers else []
     tokens, types = _list_tokens(names, definition, rows)
     return Vocabulary("gpt2", cut, tokens, types, (), tuple(map(" ".join, merges)), False, tuple(limits))
 
 
 def _read_pieces(
-    definition: Mapping[str, Any], names: Mapping[str, int], merges: Sequence[tuple[str, ...]], rows: int, prompt: str
+    definition: Mapping[str, Any],
+    names: Mapping[str, int],
+    merges: Sequence[tuple[str, ...]],
+    rows: int,
+    blanks: tuple[bool, bool],
 ) -> Vocabulary:
-    added = {one["content"] for one in definition["added_tokens"]}
-    escaped, prefix = _read_blanks(definition, prompt.startswith(tuple(added)))
+    added, (escaped, prefix) = {one["content"] for one in definition["added_tokens"]}, blanks
     defined = [one for one in definition["added_tokens"] if not one["special"]]
     problems = {
-        "not every byte is a token": not _BYTES <= names.keys(),
+        "not every byte is a token": not names.keys() >= _BYTES,
         "a token holds ▁ where blanks are not written so": not escaped and any(_SPACE in name for name in names),
         "added tokens are looked for after blanks are written": any(
             one["normalized"] and (prefix or " " in one["content"]) for one in defined
@@ -150,23 +158,25 @@ def _rank_pieces(names: Mapping[str, int], merges: Sequence[tuple[str, ...]], ad
     return {piece: rank for rank, piece in enumerate(ways, 1)}
 
 
-def _read_blanks(definition: Mapping[str, Any], begins_special: bool) -> tuple[bool, bool]:
+def _read_blanks(definition: Mapping[str, Any], prompt: str, mark: str) -> tuple[bool, bool]:
     """Whether blanks are written as `▁`, and whether one is put before each text between special tokens."""
-    changes = [_describe_step(one) for one in _flatten(definition["normalizer"], "normalizers")]
-    cuts = [_describe_step(one) for one in _flatten(definition["pre_tokenizer"], "pretokenizers")]
+    changes = tuple(_describe_step(one) for one in _flatten(definition["normalizer"], "normalizers"))
+    cuts = tuple(_describe_step(one) for one in _flatten(definition["pre_tokenizer"], "pretokenizers"))
     replace, prepend = ("Replace", " ", _SPACE), ("Prepend", _SPACE)
     schemes = {
         ((), ()): (False, False),
         ((replace,), ()): (True, False),
         ((prepend, replace), ()): (True, True),
         ((), (("Metaspace", _SPACE, "never", False),)): (True, False),
-        ((), (("Metaspace", _SPACE, "always", False),)): (True, True),
     }
-    if begins_special:  # only the beginning of a string would get a blank, and there stands a special token
+    specials = "|".join(re.escape(one["content"]) for one in definition["added_tokens"])
+    if specials and re.match(specials, prompt):  # only the beginning of a string gets a blank, and there stands a special token
         schemes[(), (("Metaspace", _SPACE, "first", False),)] = (True, False)
-    found = schemes.get((tuple(changes), tuple(cuts)))
+    if not specials or not re.search(f"({specials})( |{_SPACE}|{re.escape(mark)})", prompt):  # ggml would double a blank there
+        schemes[(), (("Metaspace", _SPACE, "always", False),)] = (True, True)
+    found = schemes.get((changes, cuts))
     if found is None:
-        steps = ", ".join(step[0] for step in [*changes, *cuts])
+        steps = ", ".join(" ".join(map(str, step)) for step in [*changes, *cuts])
         raise refuse(
             f"text is changed or cut in a way that llama.cpp has no equal for ({steps})",
             where=_WHERE,
@@ -175,9 +185,7 @@ def _read_blanks(definition: Mapping[str, Any], begins_special: bool) -> tuple[b
     return found
 
 
-def _list_tokens(
-    names: Mapping[str, int], definition: Mapping[str, Any], rows: int
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _list_tokens(names: Mapping[str, int], definition: Mapping[str, Any], rows: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Text and type of each row of the embedding."""
     special = {one["content"]: one["special"] for one in definition["added_tokens"]}
     unknown, falls_back = definition["model"].get("unk_token"), bool(definition["model"].get("byte_fallback"))
