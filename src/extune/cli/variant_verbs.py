@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from extune.cli.progress import quiet_libraries
 from extune.cli.run_verbs import Device, RunPath
 from extune.cli.terminal import note, say
+
+if TYPE_CHECKING:
+    from extune.runs.run_dir import RunDir
 
 
 def merge(
@@ -59,13 +62,17 @@ def export(
         sys.stdout.write(export_snippet(run))  # a program is printed as it is
         note("next: save it as FILE.py and run `python FILE.py TEXT`; it decodes freely, without grammar, windows and offsets")
         return
-    made = export_folder(run, to, lambda one: merge_run(one, device=device).run, out=out, dtype=dtype)
+
+    def merge_first(adapted: Path) -> RunDir:
+        merged = merge_run(adapted, device=device).run
+        note(f"wrote {merged.path}: base and adapter in one, compared with the run first")
+        return merged
+
+    made = export_folder(run, to, merge_first, out=out, dtype=dtype)
     say(f"wrote {made.path}: {made.bytes / 1e6:.1f} MB, {made.dtype}")
     for limit in made.limits:
         note(f"other than the run: {limit}")
     if to == "ollama":
-        note(
-            f"next: ollama create NAME -f {made.path / 'Modelfile'}; ollama run NAME TEXT. request.json asks without a template"
-        )
+        note(f"next: ollama create NAME -f {made.path / 'Modelfile'}, then ollama run NAME TEXT; or send request.json")
     else:
         note(f"next: {made.path / 'prompt.json'} holds the prompt around a text, its stop tokens and an example with its ids")

@@ -1,7 +1,8 @@
 """A tokenizer in ggml's words. In: a tokenizer of transformers. Out: a `Vocabulary` that gives the same ids, or a refusal.
 
-ggml has two vocabularies that fit: `gpt2` (BPE over bytes, cut by one of a few known patterns) and `llama` (sentencepiece: pieces
-by score, blanks written as `▁`, bytes for the rest). Every decision comes from the tokenizer's own definition, not from its name.
+ggml has two vocabularies that fit: `gpt2` (BPE over bytes, cut by one of a few known patterns) and `llama` (sentencepiece:
+pieces by score, blanks written as `▁`, bytes for the rest). Every decision comes from the tokenizer's own definition, not from
+its name.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def _rank_pieces(names: Mapping[str, int], merges: Sequence[tuple[str, ...]], ad
     pieces = names.keys() - added - _BYTES
     for piece in pieces:
         cuts = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
-        if ways.get(piece, set()) != {(left, right) for left, right in cuts if left in pieces and right in pieces}:
+        # ggml begins with characters, also with those that are no pieces
+        if ways.get(piece, set()) != {pair for pair in cuts if all(part in pieces or len(part) == 1 for part in pair)}:
             raise refuse(
                 f"{piece!r} is not merged from every two pieces that read like it",
                 where=_WHERE,
