@@ -6,6 +6,7 @@ In: a contract, its prompt layout, limits of the file. Out: texts. It knows noth
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,14 +101,12 @@ def _go_template(layout: PromptLayout) -> str:
     Written as quoted strings: what either would read as its own mark, and what the Modelfile's parser drops, which is every
     character that is not printable, U+3000 among them.
     """
-    pieces = []
-    for piece in layout.prompt.split(layout.mark):
-        plain = piece.replace("{", _quote("{")) if "{{" in piece or piece.endswith("{") else piece
-        plain = plain.replace('"""', _quote('"') * 3)
-        pieces.append("".join(one if one.isprintable() or one in "\n\t" else _quote(one) for one in plain))
-    return "{{ .Prompt }}".join(pieces)
+    return "{{ .Prompt }}".join(re.sub('"""|.', _quote, piece, flags=re.DOTALL) for piece in layout.prompt.split(layout.mark))
 
 
-def _quote(character: str) -> str:
-    number = ord(character)
-    return '{{"' + (f"\\u{number:04x}" if number < 1 << 16 else f"\\U{number:08x}") + '"}}'
+def _quote(found: re.Match[str]) -> str:
+    text = found[0]
+    if text != "{" and (text.isprintable() or text in "\n\t") and len(text) == 1:
+        return text
+    numbers = (f"\\u{number:04x}" if number < 1 << 16 else f"\\U{number:08x}" for number in map(ord, text))
+    return '{{"' + "".join(numbers) + '"}}'

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from tests.conftest import ContractMaker
+from tests.models.gguf.made_tokenizers import pieces
 from tests.models.tiny_bases import FAMILIES as TINY
 from tests.models.tiny_bases import SMALL
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from extune.errors import ModelError, RecipeError
 from extune.models.gguf import refusal
@@ -20,12 +21,13 @@ from extune.models.gguf.vocabulary import read_vocabulary
 
 gguf = pytest.importorskip("gguf", reason="the extra gguf is not installed")
 
+ROWS = 400
 ROPE = {"rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
 LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
 
 def build_config(family: str, **changes: Any) -> PretrainedConfig:
-    entries = SMALL | {"sliding_window": None} | TINY[family] | changes
+    entries = SMALL | {"sliding_window": None, "vocab_size": ROWS} | TINY[family] | changes
     return AutoConfig.for_model(**{key: value for key, value in entries.items() if value is not None or key != "head_dim"})
 
 
@@ -39,7 +41,9 @@ def build_model(config: PretrainedConfig) -> PreTrainedModel:
 
 
 @pytest.fixture
-def write(tokenizer: PreTrainedTokenizerBase, make_contract: ContractMaker, tmp_path: Path) -> Any:
+def write(make_contract: ContractMaker, tmp_path: Path) -> Any:
+    tokenizer = pieces("replaced")
+
     def write_one(model: PreTrainedModel, dtype: str = "float32", name: str = "model.gguf", **changes: Any) -> Path:
         architecture = read_architecture(model.config, 512, "here")
         vocabulary = read_vocabulary(tokenizer, architecture.rows, "", "<TEXT>")
@@ -81,16 +85,16 @@ def test_shape_and_special_tokens(family: str, write: Any, make_contract: Contra
     head_size = config.hidden_size // config.num_attention_heads
     assert values["general.architecture"] == name
     assert {key.removeprefix(name + "."): value for key, value in values.items() if key.startswith(name + ".")} == {
-        "context_length": 1024, "embedding_length": 32, "block_count": 2, "feed_forward_length": 48, "vocab_size": 7168,
+        "context_length": 1024, "embedding_length": 32, "block_count": 2, "feed_forward_length": 48, "vocab_size": ROWS,
         "attention.head_count": 4, "attention.head_count_kv": 2, "attention.key_length": head_size,
         "attention.value_length": head_size, "attention.layer_norm_rms_epsilon": pytest.approx(config.rms_norm_eps),
         "rope.dimension_count": head_size, "rope.freq_base": config.rope_parameters["rope_theta"],
     }  # fmt: skip
     assert values["tokenizer.chat_template"] == make_contract().chat_template
     special = {key.removeprefix("tokenizer.ggml."): value for key, value in values.items() if key.endswith("token_id")}
-    assert special == {"eos_token_id": 2, "eot_token_id": 0, "padding_token_id": 0}
+    assert special == {"eos_token_id": 2, "eot_token_id": 0, "padding_token_id": 1}
     assert (values["tokenizer.ggml.add_bos_token"], values["tokenizer.ggml.add_eos_token"]) == (False, False)
-    assert {len(values[f"tokenizer.ggml.{part}"]) for part in ("tokens", "token_type", "scores")} == {7168}
+    assert {len(values[f"tokenizer.ggml.{part}"]) for part in ("tokens", "token_type", "scores")} == {ROWS}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
