@@ -107,9 +107,10 @@ def test_an_adapter_is_merged_once_and_written_as_gguf(extune: Extune, trained_r
 
 def test_what_cannot_become_a_gguf_file_says_why(extune: Extune, trained_run: Path, tmp_path: Path) -> None:
     for words, code, reason in (
-        (("--to", "ollama"), 1, "Ollama's own engine"),
+        (("--to", "ollama"), 1, "Ollama's engine for qwen3"),
         (("--to", "gguf", "--dtype", "q4_0"), 2, "unknown dtype 'q4_0'"),
         (("--to", "gguf", "--out", tmp_path), 2, "exists already"),
+        (("--to", "snippet", "--dtype", "float16"), 2, "has no folder and no dtype"),
     ):
         refused = extune("export", trained_run, *words)
         assert (refused.code, reason in refused.err) == (code, True), refused.err

@@ -60,11 +60,13 @@ def test_a_folder_for_ollama(tmp_path: Path) -> None:
 
 def test_ollama_would_cut_a_qwen3_model_as_qwen_does(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "qwen3", pieces("replaced"))
-    with pytest.raises(ModelError, match="does not cut text as Qwen does") as caught:
+    with pytest.raises(ModelError, match="cuts every text as Qwen") as caught:
         export_folder(run, "ollama", never)
     assert "--to gguf" in caught.value.fix
     assert not (run / "exports").exists()
-    assert export_folder(run, "gguf", never, out=tmp_path / "out").dtype == "float32"
+    made = export_folder(run, "gguf", never, out=tmp_path / "out")
+    assert made.dtype == "float32"
+    assert sorted(path.name for path in made.path.iterdir()) == ["model.gguf", "prompt.json", "request.json"]
     own = make_run(tmp_path / "own", "qwen3", byte_level(CUTS["qwen2"][0]))
     assert (export_folder(own, "ollama", never).path / "Modelfile").is_file()
 

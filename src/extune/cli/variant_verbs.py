@@ -11,6 +11,7 @@ import typer
 from extune.cli.progress import quiet_libraries
 from extune.cli.run_verbs import Device, RunPath
 from extune.cli.terminal import note, say
+from extune.errors import RecipeError
 
 if TYPE_CHECKING:
     from extune.runs.run_dir import RunDir
@@ -59,6 +60,13 @@ def export(
 
     require_target(to)
     if to not in FOLDERS:
+        if out is not None or dtype is not None:
+            raise RecipeError(
+                f"{to} is printed, it has no folder and no dtype",
+                where="--out, --dtype",
+                expected="them with --to " + " or ".join(FOLDERS),
+                fix=f"extune export {run} > ask.py",
+            )
         sys.stdout.write(export_snippet(run))  # a program is printed as it is
         note("next: save it as FILE.py and run `python FILE.py TEXT`; it decodes freely, without grammar, windows and offsets")
         return
@@ -75,4 +83,4 @@ def export(
     if to == "ollama":
         note(f"next: ollama create NAME -f {made.path / 'Modelfile'}, then ollama run NAME TEXT; or send request.json")
     else:
-        note(f"next: {made.path / 'prompt.json'} holds the prompt around a text, its stop tokens and an example with its ids")
+        note(f"next: llama-server -m {made.path / 'model.gguf'} takes request.json; prompt.json says what stands around a text")

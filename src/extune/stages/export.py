@@ -17,7 +17,13 @@ from extune.models.gguf.file import write_gguf
 from extune.models.gguf.refusal import require_gguf
 from extune.models.gguf.vocabulary import Vocabulary, read_vocabulary
 from extune.models.merge import MOST_DIFFERENCE, require_mergeable
-from extune.predicting.ollama import describe_prompt, stop_texts, write_modelfile, write_request
+from extune.predicting.exported_prompt import (
+    describe_prompt,
+    request_llama_server,
+    request_ollama,
+    stop_texts,
+    write_modelfile,
+)
 from extune.predicting.prompt_layout import PromptLayout, render_layout
 from extune.predicting.snippet import write_snippet
 from extune.runs.contract import Contract
@@ -73,7 +79,8 @@ def export_folder(
 
     Args:
         run: finished.
-        to: `gguf`: the weights and `prompt.json`; `ollama`: also `Modelfile` and `request.json`.
+        to: `gguf`: the weights, `prompt.json`, and `request.json` for llama.cpp's server; `ollama`: the same with a request for
+            Ollama, and `Modelfile`.
         merge: makes a run with whole weights of one with an adapter, inside `run`; called where that is not there yet, after
             everything that does not need weights has been checked.
         out: the new folder; None: `exports/<to>` inside `run`.
@@ -102,10 +109,11 @@ def export_folder(
         model = load_weights(source, RunDir(source).contract(), "cpu")
         write_gguf(folder / _WEIGHTS, model, tokenizer, contract, shape, kind)
         write_json(folder / "prompt.json", describe_prompt(tokenizer, contract, layout, shape[1].limits))
+        stops = stop_texts(tokenizer, contract)
         if to == "ollama":
-            stops = stop_texts(tokenizer, contract)
             write_text(folder / "Modelfile", write_modelfile(contract, layout, stops, _WEIGHTS))
-            write_text(folder / "request.json", write_request(contract, layout, stops, contract.name))
+        request = request_ollama if to == "ollama" else request_llama_server
+        write_json(folder / "request.json", request(contract, layout, stops))
     return ExportedFolder(place, kind, (place / _WEIGHTS).stat().st_size, shape[1].limits)
 
 
@@ -126,9 +134,10 @@ def _read_shape(
 def _require_ollama(architecture: Architecture, vocabulary: Vocabulary) -> None:
     """Ollama runs files of the architecture qwen3 in an engine of its own, which knows one vocabulary and no rotary scaling."""
     if architecture.family.name == "qwen3" and (vocabulary.cut != "qwen2" or architecture.scaling is not None):
-        what = "scales rotary positions" if vocabulary.cut == "qwen2" else "does not cut text as Qwen does"
+        scales = "Ollama's engine for qwen3 ignores rotary scaling, which this model has"
+        cuts = "Ollama's engine for qwen3 cuts every text as Qwen's tokenizer does, which is not this model's"
         raise ModelError(
-            f"cannot be written for Ollama: this qwen3 model {what}, and Ollama's own engine for qwen3 takes both for granted",
+            f"cannot be written for Ollama: {scales if vocabulary.cut == 'qwen2' else cuts}",
             where="--to ollama",
             expected="a Qwen3 base with its own tokenizer, or a base of another architecture",
             fix="--to gguf: llama.cpp and programs that run it (llama-server, LM Studio) read this model exactly",

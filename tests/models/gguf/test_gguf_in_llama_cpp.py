@@ -9,9 +9,9 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pytest
 import torch
+from benchmarks.llama_cpp import Loaded
 from tests.conftest import ContractMaker
 from tests.models.gguf.made_tokenizers import BLANKS, CUTS, SPECIAL, TEMPLATE, byte_level, pieces
 from tests.models.gguf.test_gguf_file import LLAMA3, ROPE, build_config, build_model
@@ -23,7 +23,7 @@ from extune.models.gguf.file import write_gguf
 from extune.models.gguf.vocabulary import read_vocabulary
 from extune.predicting.prompt_layout import render_layout
 
-llama = pytest.importorskip("cyllama.llama.llama_cpp", reason="llama.cpp (the package cyllama) is not installed")
+pytest.importorskip("cyllama.llama.llama_cpp", reason="llama.cpp (the package cyllama) is not installed")
 pytest.importorskip("gguf", reason="the extra gguf is not installed")
 
 PROMPT = "<|im_start|>user\n<TEXT><|im_end|>\n<|im_start|>assistant\n"
@@ -37,42 +37,6 @@ TEXTS = (
     "the the the 头痛头痛头痛 ll lll llll",
     "\u200b\ufeff½Ⅷ³",
 )
-
-
-class Loaded:
-    """A GGUF file in llama.cpp, computing in float32."""
-
-    def __init__(self, path: Path) -> None:
-        class Model(llama.LlamaModel):  # the package's own accessor of logits asks its model for this name
-            @property
-            def n_vocab(self) -> int:
-                return int(self.get_vocab().n_vocab)
-
-        parameters, sizes = llama.LlamaModelParams(), llama.LlamaContextParams()
-        parameters.n_gpu_layers, sizes.flash_attn_type, sizes.type_k, sizes.type_v = 0, 0, 0, 0
-        sizes.n_ctx = sizes.n_batch = sizes.n_ubatch = 1024
-        sizes.n_threads = sizes.n_threads_batch = 1
-        self._model = Model(str(path), parameters)
-        self.vocabulary = self._model.get_vocab()
-        self._context = llama.LlamaContext(self._model, sizes)
-
-    def cut(self, text: str) -> list[int]:
-        return list(self.vocabulary.tokenize(text, add_special=True, parse_special=True))
-
-    def logits(self, ids: list[int], past: int = 0) -> torch.Tensor:
-        if past == 0:
-            self._context.kv_cache_clear(True)
-        self._context.decode(llama.llama_batch_get_one(ids, past))
-        return torch.from_numpy(numpy.array(self._context.get_logits(), dtype=numpy.float32))
-
-    def answer(self, ids: list[int], most: int) -> list[int]:
-        written, scores = [], self.logits(ids)
-        while len(written) < most:
-            written.append(int(scores.argmax()))
-            if self.vocabulary.is_eog(written[-1]):
-                break
-            scores = self.logits(written[-1:], len(ids) + len(written) - 1)
-        return written
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.gguf.made_tokenizers import BLANKS, CUTS, SPECIAL, WORDS, byte_level, cut_by, pieces, rebuilt
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from extune.errors import ModelError
 from extune.models.gguf.vocabulary import BYTE, CONTROL, NORMAL, UNUSED, USER_DEFINED, Vocabulary, read_vocabulary
@@ -108,6 +109,18 @@ def test_texts_of_another_normal_form_are_named_as_a_limit() -> None:
     vocabulary = read(byte_level(CUTS["qwen2"][0], normalizer=normalizers.NFC()))
     assert len(vocabulary.limits) == 1
     assert "NFC" in vocabulary.limits[0]
+
+
+def test_the_librarys_own_classes_are_read() -> None:
+    made = json.loads(byte_level(CUTS["qwen2"][0]).backend_tokenizer.to_str())["model"]
+    qwen = read(Qwen2Tokenizer(vocab=made["vocab"], merges=[tuple(pair) for pair in made["merges"]]))
+    assert (qwen.kind, qwen.cut, len(qwen.limits)) == ("gpt2", "qwen2", 1)
+    made = json.loads(pieces("replaced").backend_tokenizer.to_str())["model"]
+    llama = LlamaTokenizer(vocab=made["vocab"], merges=[tuple(pair) for pair in made["merges"]])
+    assert (read(llama, 500, "<s>[INST] <TEXT> [/INST]").prefix, llama("<s>the")["input_ids"][-1]) == (
+        False,
+        made["vocab"]["the"],
+    )
 
 
 def stripping() -> PreTrainedTokenizerFast:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.conftest import ContractMaker
 from transformers import PreTrainedTokenizerBase
 
-from extune.predicting.ollama import describe_prompt, stop_texts, write_modelfile, write_request
+from extune.predicting.exported_prompt import describe_prompt, request_llama_server, request_ollama, stop_texts, write_modelfile
 from extune.predicting.prompt_layout import PromptLayout, render_layout
 
 TRICKY = st.text(
@@ -62,11 +62,11 @@ def test_parameters_are_those_of_the_contract(make_contract: ContractMaker, toke
     assert sorted(commands["PARAMETER"]) == [
         "num_ctx 350", "num_predict 50", "repeat_penalty 1.0", 'stop "<|endoftext|>"', 'stop "<|im_end|>"', "temperature 0",
     ]  # fmt: skip
-    request = json.loads(write_request(contract, layout, stops, "mine"))
+    request = request_ollama(contract, layout, stops)
     assert request["options"] == {
         "temperature": 0, "repeat_penalty": 1.0, "num_ctx": 350, "num_predict": 50, "stop": ["<|im_end|>", "<|endoftext|>"],
     }  # fmt: skip
-    assert (request["model"], request["raw"], request["stream"]) == ("mine", True, False)
+    assert (request["model"], request["raw"], request["stream"]) == (contract.name, True, False)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -80,4 +80,8 @@ def test_the_example_has_the_ids_that_extunes_engine_gets(
     assert example["prompt"] == described["prompt"].replace(described["stands_for_the_text"], example["text"])
     assert example["prompt_token_ids"] == tokenizer(example["prompt"], add_special_tokens=False)["input_ids"]
     assert (described["stop"], described["limits"]) == (["<|im_end|>"], ["one"])
-    assert example["prompt"] == json.loads(write_request(contract, layout, [], "mine"))["prompt"]
+    assert example["prompt"] == request_ollama(contract, layout, [])["prompt"]
+    assert request_llama_server(contract, layout, ["<|im_end|>"]) == {
+        "prompt": example["prompt"], "n_predict": contract.max_answer_tokens, "temperature": 0, "repeat_penalty": 1.0,
+        "stop": ["<|im_end|>"],
+    }  # fmt: skip

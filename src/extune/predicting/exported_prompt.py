@@ -1,11 +1,10 @@
-"""What asks an exported model as the contract does: `prompt.json` for any program, `Modelfile` and `request.json` for Ollama.
+"""What asks an exported model as the contract does: `prompt.json` for any program, `request.json` and `Modelfile` for one.
 
-In: a contract, its prompt layout, limits of the file. Out: texts. It knows nothing about weights.
+In: a contract, its prompt layout, limits of the file. Out: values and text. It knows nothing about weights.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -74,16 +73,21 @@ def write_modelfile(contract: Contract, layout: PromptLayout, stops: Sequence[st
     )
 
 
-def write_request(contract: Contract, layout: PromptLayout, stops: Sequence[str], name: str) -> str:
+def request_llama_server(contract: Contract, layout: PromptLayout, stops: Sequence[str]) -> dict[str, Any]:
+    """The body of one request to `/completion` of llama.cpp's `llama-server`, which takes the prompt as it is."""
+    prompt = {"prompt": layout.fill(_example(contract)), "n_predict": contract.max_answer_tokens}
+    return prompt | _DECODING | {"stop": list(stops)}
+
+
+def request_ollama(contract: Contract, layout: PromptLayout, stops: Sequence[str]) -> dict[str, Any]:
     """The body of one request to Ollama's `/api/generate` that needs no template: `raw` takes the prompt as it is."""
-    request = {
-        "model": name,
+    return {
+        "model": contract.name,
         "prompt": layout.fill(_example(contract)),
         "raw": True,
         "stream": False,
         "options": _options(contract) | {"stop": list(stops)},
     }
-    return json.dumps(request, ensure_ascii=False, indent=2) + "\n"
 
 
 def _options(contract: Contract) -> dict[str, Any]:
