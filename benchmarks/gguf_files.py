@@ -1,7 +1,7 @@
-"""Hold exported files against the run: `python -m benchmarks.gguf NAME RUN --what WHAT [--rows 200]`.
+"""Hold exported files against the run: `python -m benchmarks.gguf_files NAME RUN --what WHAT [--rows 100]`.
 
-RUN holds whole weights and has been evaluated: the texts are every n-th of `scores/test/transformers/predictions.jsonl`. Each is
-asked without a grammar, once in transformers and once in llama.cpp for each type of numbers. Writes
+RUN holds whole weights and has been evaluated: the texts are every n-th of `scores/test/transformers/predictions.jsonl`. Each
+is asked without a grammar, once in transformers and once in llama.cpp for each type of numbers. Writes
 `benchmarks/results/gguf-NAME.json`. It needs the packages `gguf` and `cyllama`.
 """
 
@@ -32,12 +32,12 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("run", type=Path)
     parser.add_argument("--what", required=True, help="names the run")
-    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=100)
     arguments = parser.parse_args()
     asked = ask_transformers(arguments.run, arguments.rows)
     result = {
         "what": arguments.what,
-        "command": f"python -m benchmarks.gguf {arguments.name} RUN --rows {arguments.rows}",
+        "command": f"python -m benchmarks.gguf_files {arguments.name} RUN --rows {arguments.rows}",
         "machine": describe_machine() | {"gguf": version("gguf"), "cyllama": version("cyllama")},
         "rows": len(asked),
         "answer_tokens": sum(len(one["answer"]) for one in asked),
