@@ -173,6 +173,7 @@ def test_a_window_bounds_the_context() -> None:
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "family": ("phi3", {}, "architecture 'phi3'"),
+    "quantised": ("qwen2", {"quantization_config": {"quant_method": "awq", "bits": 4}}, "quantised already"),
     "activation": ("llama", {"hidden_act": "gelu"}, "hidden_act 'gelu'"),
     "dynamic scaling": ("llama", {"rope_parameters": {"rope_type": "dynamic"} | ROPE}, "rotary scaling 'dynamic'"),
     "a yarn of its own": ("qwen3", {"rope_parameters": {"rope_type": "yarn", "beta_fast": 16.0} | ROPE}, "with beta_fast"),

@@ -94,6 +94,8 @@ def read_architecture(config: PretrainedConfig, needed: int, where: str) -> Arch
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise refuse(f"the architecture {config.model_type!r}", where=where, expected="one of " + ", ".join(FAMILIES))
+    if getattr(config, "quantization_config", None) is not None:
+        raise refuse("weights that are quantised already", where=where, expected="the run that they were made of")
     if config.hidden_act != "silu":
         raise refuse(f"hidden_act {config.hidden_act!r}", where=where, expected="'silu', which llama.cpp computes")
     rope = dict(config.rope_parameters)

@@ -135,7 +135,7 @@ def _name_tensors(model: PreTrainedModel, architecture: Architecture) -> Iterato
             continue
         layer, _, part = name.rpartition(".")
         place = names.get_name(layer)
-        if place is None or (part == "bias" and not layer.endswith(family.biased)):
+        if place is None or not (part == "weight" or (part == "bias" and layer.endswith(family.biased))):
             raise refuse(f"the tensor {name}", where=family.name, expected="the tensors that llama.cpp reads there")
         heads = {"q_proj": architecture.heads, "k_proj": architecture.kv_heads}.get(layer.rpartition(".")[2])
         yield f"{place}.{part}", interleave(tensor, heads) if family.interleaved and heads else tensor
