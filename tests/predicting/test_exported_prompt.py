@@ -73,12 +73,13 @@ def test_parameters_are_those_of_the_contract(make_contract: ContractMaker, toke
 def test_the_example_has_the_ids_that_extunes_engine_gets(
     language: str, make_contract: ContractMaker, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    contract = make_contract(language=language, weights="model")
+    contract = make_contract(language=language, weights="model", max_input_tokens=60)  # fewer than the example has
     layout = render_layout(tokenizer, contract, "here")
     described = describe_prompt(tokenizer, contract, layout, ["one"])
     example = described["example"]
     assert example["prompt"] == described["prompt"].replace(described["stands_for_the_text"], example["text"])
     assert example["prompt_token_ids"] == tokenizer(example["prompt"], add_special_tokens=False)["input_ids"]
+    assert len(example["prompt_token_ids"]) > described["max_prompt_tokens"] == 60
     assert (described["stop"], described["limits"]) == (["<|im_end|>"], ["one"])
     assert example["prompt"] == request_ollama(contract, layout, [])["prompt"]
     assert request_llama_server(contract, layout, ["<|im_end|>"]) == {

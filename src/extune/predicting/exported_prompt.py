@@ -15,7 +15,9 @@ from extune.domain.example import Example
 from extune.predicting.open import build_encoder
 from extune.predicting.prompt_layout import PromptLayout
 from extune.runs.contract import Contract
+from extune.tokens.plain_text import decode_completion
 
+_ANY_LENGTH = 1 << 20  # the example shows ids; a run of short texts would cut it
 _MADE = {"zh": "黄芪30克，补气固表，每日一剂，连服七天。", "en": "On 3 May she took 20 mg of aspirin for a headache."}
 _DECODING = {"temperature": 0, "repeat_penalty": 1.0}  # greedy; a penalty would hurt verbatim copying
 
@@ -31,8 +33,8 @@ def describe_prompt(
         layout: of its prompts.
         limits: what the file does not do as the tokenizer does.
     """
-    text = _example(contract)
-    (prompt,) = build_encoder(tokenizer, contract).encode_prompts(Example("made", text))
+    text, any_length = _example(contract), contract.model_copy(update={"max_input_tokens": _ANY_LENGTH})
+    (prompt,) = build_encoder(tokenizer, any_length).encode_prompts(Example("made", text))
     return {
         "prompt": layout.prompt,
         "stands_for_the_text": layout.mark,
@@ -48,7 +50,7 @@ def describe_prompt(
 
 def stop_texts(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> list[str]:
     """The tokens that end an answer, as text."""
-    return [str(tokenizer.convert_ids_to_tokens(number)) for number in contract.stop_token_ids]
+    return [decode_completion(tokenizer, [number]) for number in contract.stop_token_ids]
 
 
 def write_modelfile(contract: Contract, layout: PromptLayout, stops: Sequence[str], weights: str) -> str:
