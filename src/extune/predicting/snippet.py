@@ -6,20 +6,14 @@ It decodes greedily and freely: grammar, windows, weighed labels and offsets are
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from extune.domain.task import ClassificationTask
-from extune.errors import RunError
 from extune.models.base_model import resolve_base
-from extune.prompts.formats import build_format
-from extune.prompts.messages import render_messages
-from extune.prompts.templates import CONTENTS_APART
+from extune.predicting.prompt_layout import render_layout
 from extune.recipe.hub_name import parse_hub_model
 from extune.runs.contract import Contract
-from extune.tokens.rendering import render_template
 
 
 def write_snippet(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: str) -> str:
@@ -33,13 +27,13 @@ def write_snippet(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: s
     Raises:
         RunError: the run has no single prompt that only lacks its text, or no weights of its own.
     """
-    mark, prompt = _render_prompt(tokenizer, contract, run)
+    layout = render_layout(tokenizer, contract, run)
     adapter = contract.weights == "adapter"
     return "\n".join(
         [
             "import sys",
             *(_load_adapter(contract, run) if adapter else _load_model(contract, run)),
-            f"prompt = {prompt!r}.replace({mark!r}, sys.argv[1])",
+            f"prompt = {layout.prompt!r}.replace({layout.mark!r}, sys.argv[1])",
             'ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids',
             "output = model.generate(",
             f"    input_ids=ids, attention_mask=ids.new_ones(ids.shape), max_new_tokens={contract.max_answer_tokens},",
@@ -83,37 +77,6 @@ def _load_adapter(contract: Contract, run: str) -> list[str]:
         f"base = AutoModelForCausalLM.from_pretrained({base}, dtype={contract.dtype!r}{quantized})",
         f"model = PeftModel.from_pretrained(base, {_join(run, 'adapter')!r}).eval()",
     ]
-
-
-def _render_prompt(tokenizer: PreTrainedTokenizerBase, contract: Contract, run: str) -> tuple[str, str]:
-    """A mark, and the prompt in which it stands for the text."""
-    reason = None
-    if contract.weights == "base":
-        reason = "has no trained weights"
-    elif isinstance(contract.task, ClassificationTask) and not contract.task.label_names:
-        reason = "asks about labels that every row names for itself: its prompts differ in more than the text"
-    elif contract.lookup is not None:
-        reason = "looks up strings of each text: its prompts differ in more than the text"
-    elif contract.chat_template.startswith(CONTENTS_APART):
-        reason = "has a base that learned to read contents apart from its template, which takes more than a string"
-    if reason is not None:
-        raise RunError(
-            reason,
-            where=run,
-            expected="a run whose prompts are one string around the text",
-            fix=f"use it with extune: extune predict {run}",
-        )
-    marks = ("<" * number + "TEXT" + ">" * number for number in count(1))
-    without = _render(tokenizer, contract, "")
-    mark = next(one for one in marks if one not in without)
-    return mark, _render(tokenizer, contract, mark)
-
-
-def _render(tokenizer: PreTrainedTokenizerBase, contract: Contract, text: str) -> str:
-    messages = render_messages(
-        contract.task, build_format(contract.format), text, language=contract.language, template=contract.template
-    )
-    return render_template(tokenizer, contract.chat_template, messages)
 
 
 def _join(run: str, folder: str) -> str:
