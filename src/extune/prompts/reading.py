@@ -25,6 +25,7 @@ def read_completion(
     score: ItemScorer | None = None,
     *,
     cut_off: bool = False,
+    closed_at: int | None = None,
 ) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
@@ -35,10 +36,14 @@ def read_completion(
         completion: any string.
         score: gives mentions, field values and labels their confidences; free text and free answers have none.
         cut_off: the model had not ended; of anything but a free answer only the items that are certainly whole are kept.
+        closed_at: characters that the model wrote before masks ended the answer; what they added, and an item that they may
+            have torn, is left out; free text is kept as far as it came. None where the model ended by itself.
     """
     parsed = answer_format.parse_completion(task, text, completion)
     if cut_off and not isinstance(task, GenerationTask):
         parsed = _keep_whole(parsed, answer_format.parse_completion(task, text, completion[:-1]))
+    if closed_at is not None:
+        parsed = Parsed(tuple(item for item in parsed.items if _is_own(task, item, closed_at)), parsed.problems)
     if isinstance(task, ExtractionTask):
         return ground(text, parsed, score)
     if isinstance(task, RecordTask):
@@ -75,6 +80,14 @@ def _keep_whole(parsed: Parsed, shorter: Parsed) -> Parsed:
     if problems and parsed.problems[-1] == _NOTHING_THERE == problems[-1]:
         problems.pop()
     return Parsed(tuple(whole), tuple(problems))
+
+
+def _is_own(task: Task, item: ParsedItem, closed_at: int) -> bool:
+    """Whether all of an item is the model's own; a format that stores positions may prolong it behind a separator."""
+    if isinstance(task, RecordTask) and task.fields[item.type].kind == "text":
+        return item.completion_end <= closed_at
+    behind = (item.type_end or item.completion_end) + (item.source_start is not None)
+    return behind < closed_at
 
 
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:
