@@ -42,6 +42,11 @@ class Guard:
         self.closing: list[int] | None = None
         self.can_close = budget is not None and (self._is_ample(budget) or self._ends_within(self._now(), budget))
 
+    @property
+    def in_free_text(self) -> bool:
+        """Whether free text is being written; circles in it end it."""
+        return self._writing is not None and self._writing.in_free_text
+
     def count_allowed(self, tokens: Sequence[int]) -> int:
         """How many of these tokens, from the first on, may follow one another."""
         if self.closing is not None:

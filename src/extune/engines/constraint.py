@@ -50,6 +50,11 @@ class Matcher:
         tokens: list[int] = self.inner.compute_ff_tokens()
         return tokens
 
+    @property
+    def in_free_text(self) -> bool:
+        """Whether the guard watches over free text that is being written."""
+        return self.guard is not None and self.guard.in_free_text
+
     def settle(self, token: int) -> int:
         """The token, which may come; or where it leaves no room to end the answer, the first token of the shortest ending."""
         if self.guard is None or self.guard.leaves_room(token):

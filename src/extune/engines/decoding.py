@@ -66,7 +66,8 @@ class Answer:
         self.stopped = stops
         if self.matcher is not None and not stops:
             self.matcher.accept(token)
-        if not stops and len(self.ids) % _CHECKED_EVERY == 0:
+        in_free_text = self.matcher is not None and self.matcher.in_free_text  # of which its guard sees circles
+        if not stops and not in_free_text and len(self.ids) % _CHECKED_EVERY == 0:
             # A mention may rightly stand as often as it occurs, and a tag for every character takes about two tokens.
             circling = runs_in_a_circle(self.ids, _SHORTEST_CIRCLE + 2 * len(self.prompt.text))
             self.circling = circling and not (self.matcher is not None and self.matcher.close())

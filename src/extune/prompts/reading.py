@@ -91,19 +91,20 @@ def _is_own(task: Task, item: ParsedItem, closed_at: int) -> bool:
 
 
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:
-    """Pieces of verbatim fields are listed, also those that the text lacks; of other fields the first value counts."""
+    """Pieces of verbatim fields are listed, distinct ones once, also those that the text lacks; of others the first counts."""
     values: dict[str, str | tuple[str, ...]] = {}
     confidences: dict[str, tuple[float | None, ...]] = {}
     problems = list(parsed.problems)
     for item in parsed.items:
-        if task.fields[item.type].kind == "verbatim":
+        field = task.fields[item.type]
+        if item.type in values and (field.kind != "verbatim" or (field.distinct and item.text in values[item.type])):
+            problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
+        elif field.kind == "verbatim":
             values[item.type] = (*values.get(item.type, ()), item.text)
             confidences[item.type] = (*confidences.get(item.type, ()), score(item))
             if item.text not in text:
                 problems.append(make_problem(ProblemKind.UNGROUNDED, item.text))
-        elif item.type in values:
-            problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
         else:
             values[item.type] = item.text
-            confidences[item.type] = (score(item) if task.fields[item.type].kind == "enum" else None,)
+            confidences[item.type] = (score(item) if field.kind == "enum" else None,)
     return Fields(values, confidences), tuple(problems)

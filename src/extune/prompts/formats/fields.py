@@ -6,7 +6,7 @@ text, which ends with its line, only newline and `\` are, so that a model can wr
 
 from __future__ import annotations
 
-from extune.domain.annotation import Fields
+from extune.domain.annotation import Fields, find_repeat
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import RecordField, RecordTask
 from extune.prompts.copies import Copies
@@ -45,8 +45,10 @@ class FieldsFormat:
                 return f"field {name!r} is not in the task"
             if isinstance(value, str) == (field.kind == "verbatim"):
                 return f"the value of field {name!r} is {'one text' if isinstance(value, str) else 'a list'}"
-            if field.kind == "verbatim" and not all(value):
+            if not isinstance(value, str) and not all(value):
                 return f"a piece of field {name!r} is empty"
+            if field.distinct and (repeated := find_repeat(value)) is not None:
+                return f"field {name!r} is distinct and lists {repeated!r} twice"
             if field.kind == "enum" and value and value not in field.of:
                 return f"field {name!r} is {value!r}, not one of {', '.join(field.of)}"
         return None
