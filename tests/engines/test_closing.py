@@ -15,11 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.annotation import Extraction, Fields
 from extune.domain.example import Example
-from extune.domain.prediction import Completion, ProblemKind
+from extune.domain.prediction import Completion, Prediction, ProblemKind
 from extune.domain.prompt import Prompt
 from extune.domain.task import ClassificationTask, ExtractionTask, RecordField, RecordTask, Task
 from extune.engines.engine import DecodingOptions
-from extune.engines.scripted_engine import ScriptedEngine
 from extune.engines.spelling import Spelling
 from extune.engines.transformers_engine import TransformersEngine
 from extune.predicting.predictor import Predictor
@@ -60,10 +59,27 @@ def build_engine(
     return TransformersEngine(model, tokenizer, stops, budget, draft_tokens=draft_tokens)  # type: ignore[arg-type]
 
 
+class Given:
+    """An engine with one answer."""
+
+    name = "given"
+
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+
+    def complete(self, prompts: Sequence[Prompt], options: DecodingOptions) -> list[Completion]:
+        del options
+        return [self._completion for _ in prompts]
+
+
+def read(encoder: Encoder, text: str, completion: Completion) -> Prediction:
+    (prediction,) = Predictor(encoder, Given(completion)).predict_many([Example("a", text)])
+    return prediction
+
+
 def read_problems(encoder: Encoder, prompt: Prompt, completion: Completion) -> set[ProblemKind]:
     """What is wrong with a completion taken as it stands."""
-    whole = Predictor(encoder, ScriptedEngine({prompt.example_id: completion.text}))
-    (prediction,) = whole.predict_many([Example(prompt.example_id, prompt.text)])
+    prediction = read(encoder, prompt.text, Completion(completion.text, "stop", completion.token_count))
     if isinstance(prediction.annotation, Extraction):
         assert prediction.annotation.ungrounded == ()
     return {problem.kind for problem in prediction.problems}
@@ -169,13 +185,13 @@ def test_a_circle_ends_its_field_and_says_so(
     draft_tokens: int, base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, make_contract: ContractMaker
 ) -> None:
     task = RecordTask(fields={"诊断": RecordField(kind="text"), "建议": RecordField(kind="text")})
-    encoder = Encoder(tokenizer, make_contract(task=task, format="fields", max_answer_tokens=400))
+    encoder = Encoder(tokenizer, make_contract(task=task, format="fields"))
     wishes = tokenizer.convert_tokens_to_ids(["一", "的", "，"])
     engine = build_engine(Wishing(base_model, wishes), tokenizer, encoder, 400, draft_tokens)
     (completion,) = engine.complete(prompts_of(encoder, ["黄芪"]), GREEDY)
     assert completion.finish == "stop"
     assert completion.token_count < 200
-    (prediction,) = Predictor(encoder, engine).predict_many([Example("a", "黄芪")])
+    prediction = read(encoder, "黄芪", completion)
     assert isinstance(prediction.annotation, Fields)
     written = prediction.annotation.values
     assert all("一的，" * 20 in value for value in written.values())
@@ -189,11 +205,11 @@ def test_a_list_that_runs_in_a_circle_is_closed(
     base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, make_contract: ContractMaker
 ) -> None:
     task = RecordTask(fields={"药名": RecordField(kind="verbatim")})
-    encoder = Encoder(tokenizer, make_contract(task=task, format="fields", max_answer_tokens=400))
+    encoder = Encoder(tokenizer, make_contract(task=task, format="fields"))
     wishes = tokenizer.convert_tokens_to_ids(["芪", "；"])
     engine = build_engine(Wishing(base_model, wishes), tokenizer, encoder, 400, 4)
-    (prediction,) = Predictor(encoder, engine).predict_many([Example("a", "黄芪")])
     (completion,) = engine.complete(prompts_of(encoder, ["黄芪"]), GREEDY)
+    prediction = read(encoder, "黄芪", completion)
     assert completion.finish == "closed"
     assert completion.token_count < 100
     assert [problem.kind for problem in prediction.problems] == [ProblemKind.CLOSED_EARLY]
@@ -205,11 +221,11 @@ def test_what_masks_added_is_no_item(
     base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, make_contract: ContractMaker
 ) -> None:
     text = "黄芪三十克，补气固表"
-    encoder = Encoder(tokenizer, make_contract(task=EXTRACTION, format="json", max_answer_tokens=12))
+    encoder = Encoder(tokenizer, make_contract(task=EXTRACTION, format="json"))
     wishes = tokenizer.convert_tokens_to_ids(list(text))
-    engine = build_engine(Wishing(base_model, wishes), tokenizer, encoder, 12, 4)
+    engine = build_engine(Wishing(base_model, wishes), tokenizer, encoder, 14, 4)
     (completion,) = engine.complete(prompts_of(encoder, [text]), GREEDY)
-    (prediction,) = Predictor(encoder, engine).predict_many([Example("a", text)])
+    prediction = read(encoder, text, completion)
     assert completion.finish == "closed"
     assert '"黄芪三' in completion.text[: completion.closed_at[-1]]
     assert completion.text.endswith('"]}')
