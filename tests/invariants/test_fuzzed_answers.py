@@ -6,6 +6,7 @@ formats that copy a long text, cuts one off; it keeps its whole items.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections import Counter
 from dataclasses import replace
@@ -137,6 +138,32 @@ def fuzz(tokenizer: PreTrainedTokenizerBase, count: int, budget: int) -> Counter
 
 def test_some_hundred_texts(tokenizer: PreTrainedTokenizerBase) -> None:
     assert all(count > 0 for count in fuzz(tokenizer, 240, 48).values())
+
+
+def test_tokens_may_cross_every_border(tokenizer: PreTrainedTokenizerBase) -> None:
+    crossing = copy.deepcopy(tokenizer)
+    pieces = [
+        "；",
+        "的",
+        "；的；",
+        "的；",
+        "\n",
+        "\n查：的",
+        "\\：名：的",
+        '","',
+        '":["',
+        '"],"',
+        "]}",
+        '"]}',
+        "_药\n",
+        "的_药",
+        "|药]",
+        "[的",
+        "[[",
+        "]]",
+    ]
+    assert crossing.add_tokens([*pieces, " O", " O O", "O B-药", " I-药 O", "急性\n", "。。。。", "，的，的", "无"]) > 15
+    assert all(count > 0 for count in fuzz(crossing, 200, 48).values())
 
 
 @pytest.mark.slow
