@@ -254,3 +254,25 @@ def test_nothing_is_spelled_with_more_tokens_than_a_tokenizer_takes(
     assert spelled.count() == len(tokens) <= len(inner.tokenize_str(text))
     for place in range(len(encoded) + 1):
         assert b"".join(map(spelling.read, spelled.tokens(place))) == encoded[place:]
+
+
+class FewBytes:
+    """A vocabulary of single bytes as llguidance shows one."""
+
+    def __init__(self, present: bytes) -> None:
+        self._present, self.vocab_size = present, len(present)
+
+    def decode_bytes(self, tokens: Sequence[int]) -> bytes:
+        return bytes(self._present[token] for token in tokens)
+
+    def is_special_token(self, token: int) -> bool:
+        del token
+        return False
+
+
+@pytest.mark.parametrize(("missing", "total"), [(b"", True), (b"\xc0\xc1\xff", True), (b"\x80", False), (b"a", False)])
+def test_a_vocabulary_without_a_byte_that_texts_have_cannot_spell_all(missing: bytes, total: bool) -> None:
+    present = bytes(byte for byte in range(256) if byte not in missing)
+    assert Spelling(FewBytes(present)).is_total == total  # type: ignore[arg-type]
+    spelled = Spelling(FewBytes(present)).spell(b"xa\x80")  # type: ignore[arg-type]
+    assert (spelled.count() is None) == (not total)

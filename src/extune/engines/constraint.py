@@ -89,7 +89,8 @@ class GrammarCompiler:
         """The matcher of the prompt's grammar, or None where the prompt has none.
 
         Args:
-            prompt: with the shape of its answers, or None: then only the grammar rules.
+            prompt: with the shape of its answers, or None: then only the grammar rules, as with a vocabulary that cannot spell
+                every text, by which an ending could not be promised.
             budget: tokens of the answer, a stop included; None where it need not end within one.
 
         Raises:
@@ -100,8 +101,9 @@ class GrammarCompiler:
         inner = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(prompt.grammar), log_level=0)
         if inner.is_error():
             raise _failure(prompt.example_id, inner.get_error())
-        guard = None if prompt.shape is None else Guard(prompt.shape, self._spelling, self._stops, budget)
-        return Matcher(inner, prompt.example_id, guard)
+        if prompt.shape is None or not self._spelling.is_total:
+            return Matcher(inner, prompt.example_id)
+        return Matcher(inner, prompt.example_id, Guard(prompt.shape, self._spelling, self._stops, budget))
 
     def allowed(self, matchers: Sequence[Matcher | None]) -> Mask:
         """Which tokens each answer may go on with: booleans of shape (answers, vocabulary); all True without a grammar."""

@@ -57,6 +57,11 @@ class Spelling:
         return {reading: token for token, reading in enumerate(self._readings) if reading}
 
     @cached_property
+    def is_total(self) -> bool:
+        """Whether tokens can read any text: there is one for every byte that UTF-8 has."""
+        return all(bytes((byte,)) in self._tokens for byte in (*range(0xC0), *range(0xC2, 0xF5)))
+
+    @cached_property
     def _longest(self) -> dict[int, int]:
         """Bytes of the longest token by its first byte."""
         longest: dict[int, int] = {}
