@@ -188,7 +188,7 @@ def score(predictor: Predictor, contenders: Sequence[Contender], examples: Seque
         results[contender.name] = {
             "f1": judged.figures()[judged.headline],
             "unreadable_or_not_verbatim": sum(kind in _MENTION_PROBLEMS for kind in kinds),
-            "cut_off": kinds.count(ProblemKind.CUT_OFF),
+            "cut_off": kinds.count(ProblemKind.CUT_OFF) + kinds.count(ProblemKind.CLOSED_EARLY),
         }
         predictions[contender.name] = (judged.to_json(), found)
     ours, free = (_table(*predictions[contender.name], examples) for contender in contenders)

@@ -95,7 +95,7 @@ def test_answers_keep_to_the_budget_and_say_whether_they_ended(engine: Engine, p
     ):
         for completion in engine.complete(prompts, options):
             assert 1 <= completion.token_count <= budget
-            assert completion.finish == "stop" or completion.token_count == budget
+            assert completion.finish != "length" or completion.token_count == budget
 
 
 def test_no_stop_token_is_left_in_the_text(
@@ -118,7 +118,7 @@ def test_ids_and_logprobs_where_there_are_some_are_those_of_the_text(
         else:
             assert len(completion.logprobs) == completion.token_count
             assert all(logprob <= 1e-6 for logprob in completion.logprobs)
-        written = completion.token_ids[:-1] if completion.finish == "stop" else completion.token_ids
+        written = completion.token_ids if completion.finish == "length" else completion.token_ids[:-1]
         assert tokenizer.decode(list(written)) == completion.text
 
 

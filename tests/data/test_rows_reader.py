@@ -27,6 +27,9 @@ TYPES = ExtractionTask.model_validate({"types": {"药": "", "症": ""}})
 RECORD = RecordTask.model_validate(
     {"fields": {"药名": {"kind": "verbatim"}, "病程": {"kind": "enum", "of": ["急性", "无"]}, "诊断": {"kind": "text"}}}
 )
+DISTINCT = RecordTask.model_validate(
+    {"fields": {"药名": {"kind": "verbatim", "distinct": True}, "查": {"kind": "verbatim"}, "诊断": {"kind": "text"}}}
+)
 CLASSES = ClassificationTask.model_validate({"label_names": ["科技", "体育", "财经"]})
 CHAT = GenerationTask()
 SUFFIXES = ["jsonl", "json", "csv", "tsv", "parquet", "arrow", "feather"]
@@ -202,6 +205,11 @@ def test_records_from_whatever_people_write(tmp_path: Path, value: Any, wanted: 
     assert gold(tmp_path, {"text": "黄芪，甘草与桂枝", "output": value}, RECORD) == Fields(wanted)
 
 
+def test_a_list_that_is_not_distinct_may_name_a_piece_again(tmp_path: Path) -> None:
+    row = {"text": "黄芪黄芪", "fields": {"药名": ["黄芪", "芪"], "查": ["黄芪", "黄芪"]}}
+    assert gold(tmp_path, row, DISTINCT) == Fields({"药名": ("黄芪", "芪"), "查": ("黄芪", "黄芪")})
+
+
 def test_a_record_may_have_a_column_for_each_field(tmp_path: Path) -> None:
     result = read(tmp_path, [{"text": "黄芪", "药名": "黄芪", "诊断": "气虚", "n": "1"}], RECORD, kind="csv")
     assert result.examples[0].gold == Fields({"药名": ("黄芪",), "诊断": "气虚"})
@@ -267,6 +275,8 @@ BAD_ROWS = [
     (CLASSES, {"text": "甲", "label": ["科技", "体育"]}, "has 2 labels"),
     (CLASSES, {"text": "甲", "label": None}, "labels are of type NoneType"),
     (CHAT, {"text": "甲", "answer": " "}, "the answer is empty"),
+    (DISTINCT, {"text": "黄芪黄芪", "fields": {"药名": ["黄芪", "黄芪"]}}, "field '药名' lists '黄芪' twice"),
+    (DISTINCT, {"text": "黄芪", "fields": {"药名": "黄芪；芪；黄芪"}}, "field '药名' lists '黄芪' twice"),
     (CHAT, {"text": "甲", "answer": 5}, "the answer is of type int"),
     (CHAT, {"text": "甲", "answer": "乙", "history": [["一"]]}, "history is not a list of pairs"),
     (CHAT, {"messages": [{"role": "assistant", "content": "乙"}]}, "the conversation begins with an answer"),

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
-from extune.engines.drafting import Drafter, runs_in_a_circle
+from extune.engines.drafting import Drafter
 from extune.engines.engine import DecodingOptions
 from extune.engines.transformers_engine import TransformersEngine
+from extune.prompts.circles import runs_in_a_circle
 from extune.prompts.formats import EXTRACTION_FORMATS
 from extune.runs.contract import Contract
 from extune.tokens.encode import Encoder

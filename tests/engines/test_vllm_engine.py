@@ -69,7 +69,8 @@ def prompts(tokenizer: PreTrainedTokenizerBase, make_contract: Callable[..., Con
 def test_answers_are_the_same_tokens_constrained_or_not(
     both: tuple[TransformersEngine, VllmEngine], prompts: Sequence[Prompt]
 ) -> None:
-    asked = [*prompts, *(replace(prompt, grammar=None) for prompt in prompts)]
+    bare = [replace(prompt, shape=None) for prompt in prompts]  # vLLM closes no answers
+    asked = [*bare, *(replace(prompt, grammar=None) for prompt in bare)]
     ours, theirs = (engine.complete(asked, GREEDY) for engine in both)
     assert [(one.token_ids, one.text, one.finish) for one in theirs] == [(one.token_ids, one.text, one.finish) for one in ours]
 

@@ -125,6 +125,7 @@ def test_a_right_span_is_nobodys_partner() -> None:
         ([ProblemKind.UNPARSEABLE], Extraction((_span("效", 5, 9),)),
          [("fn", "missing"), ("fp", "spurious"), ("fp", "unparseable")]),
         ([ProblemKind.CUT_OFF], Extraction(), [("fn", "cut off")]),
+        ([ProblemKind.CLOSED_EARLY], Extraction(), [("fn", "cut off")]),
         ([ProblemKind.TOO_LONG], Extraction(), [("fn", "cut off")]),
         ([ProblemKind.CUT_OFF, ProblemKind.UNPARSEABLE, ProblemKind.UNPARSEABLE], Extraction(),
          [("fn", "cut off"), ("fp", "cut off"), ("fp", "unparseable")]),

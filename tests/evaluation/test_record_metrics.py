@@ -75,6 +75,11 @@ def test_pieces_that_became_no_value_are_wrong_predictions() -> None:
     assert (result.parseable, result.exact_documents, result.problem_documents) == (0, 0, 1)
 
 
+def test_an_answer_that_was_closed_is_parseable_and_counted() -> None:
+    closed = score((GOLD, GOLD), problems={"0": [Problem(ProblemKind.CLOSED_EARLY)]})
+    assert (closed.parseable, closed.unread, closed.problems["closed_early"]) == (1, 0, 1)
+
+
 def test_the_interval_holds_the_figure_and_ends_at_one_where_all_is_right() -> None:
     half = Fields({"药": ("黄芪",), "结论": "风寒"})
     result = score(*[(GOLD, half), (GOLD, GOLD), (GOLD, Fields({}))] * 5, resamples=200)

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
+from extune.engines.engine import DecodingOptions
 from extune.errors import ModelError, RecipeError, RunError
 from extune.models.adapters import add_adapter
 from extune.models.base_model import EMBEDDED, hash_base, load_base, resolve_base
@@ -53,6 +54,23 @@ def test_a_copied_run_predicts_like_the_model_in_memory(
     copied = run.rename(tmp_path / "elsewhere")
     in_memory = build_predictor(trained, tokenizer, contract)
     assert list(load_predictor(copied, device="cpu").predict_many(EXAMPLES)) == list(in_memory.predict_many(EXAMPLES))
+
+
+@pytest.mark.parametrize(("budget", "most", "where"), [(1, None, "prompt.max_answer_tokens"), (24, 1, "--max-new-tokens")])
+def test_a_budget_that_holds_no_answer_is_refused(
+    budget: int,
+    most: int | None,
+    where: str,
+    trained: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    contract: Contract,
+) -> None:
+    small, options = contract.model_copy(update={"max_answer_tokens": budget}), DecodingOptions(max_new_tokens=most)
+    with pytest.raises(RecipeError, match="'无', has 2") as caught:
+        build_predictor(trained, tokenizer, small, options)
+    assert caught.value.where == where
+    build_predictor(trained, tokenizer, small.model_copy(update={"constrain": False}), options)
+    build_predictor(trained, tokenizer, small.model_copy(update={"max_answer_tokens": 2}))
 
 
 def test_one_at_a_time_equals_many_at_once(run: Path) -> None:

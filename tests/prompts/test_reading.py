@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extune.domain.annotation import Answer, Extraction, Fields, Labels
 from extune.domain.prediction import ProblemKind
 from extune.domain.task import ClassificationTask, ExtractionTask, GenerationTask, RecordField, RecordTask, Task
+from extune.errors import FormatError
 from extune.prompts.formats import FORMATS, build_format
 from extune.prompts.formats.base import require_representable
 from extune.prompts.reading import empty_annotation, read_completion
@@ -98,3 +99,44 @@ def test_candidates_narrow_the_labels() -> None:
 
 def test_every_format_belongs_to_the_tasks_that_name_it() -> None:
     assert {name for task in TASKS for name in task.answer_formats} == {answer_format.name for answer_format in FORMATS}
+
+
+def test_a_distinct_list_has_a_piece_once_however_often_it_was_written() -> None:
+    task = RecordTask(fields={"药": RecordField(kind="verbatim", distinct=True), "查": RecordField(kind="verbatim")})
+    found, problems = read_completion(task, build_format("fields"), "黄芪", "药：芪；黄；芪\n查：芪；芪")
+    assert found == Fields({"药": ("芪", "黄"), "查": ("芪", "芪")})
+    assert kinds(problems) == [ProblemKind.DUPLICATE]
+    gold = Fields({"药": ("芪", "芪")})
+    with pytest.raises(FormatError, match="lists '芪' twice"):
+        require_representable(build_format("fields"), task, "黄芪", gold, "row 3")
+
+
+@pytest.mark.parametrize(
+    ("name", "completion", "closed_at", "kept"),
+    [
+        ("lines", "药：黄芪；芪", 4, []),
+        ("lines", "药：黄芪；芪", 5, ["黄芪"]),
+        ("pairs", "黄芪_药", 3, []),
+        ("pairs", "黄芪_药\n芪_药", 5, ["黄芪"]),
+        ("json", '{"药":["黄芪"]}', 9, []),
+        ("json", '{"药":["黄芪"]}', 10, ["黄芪"]),
+        ("inline", "用[黄芪|药]", 4, []),
+        ("inline", "用[[黄芪|药]|药]", 9, ["黄芪"]),
+        ("bio", "O B-药 I-药", 5, []),
+        ("bio", "O B-药 O", 7, ["黄"]),
+    ],
+)
+def test_what_masks_wrote_or_tore_is_left_out(name: str, completion: str, closed_at: int, kept: list[str]) -> None:
+    found, problems = read_completion(TASKS[0], build_format(name), "用黄芪", completion, closed_at=closed_at)
+    assert isinstance(found, Extraction)
+    assert [span.text for span in found.spans] == kept
+    assert ProblemKind.UNPARSEABLE not in kinds(problems)
+
+
+def test_free_text_is_kept_as_far_as_it_came() -> None:
+    fields = build_format("fields")
+    for closed_at, kept in ((4, {}), (5, {"诊断": "感冒"}), (6, {"诊断": "感冒"})):
+        found, _ = read_completion(RECORD, fields, "", "诊断：感冒", closed_at=closed_at)
+        assert found == Fields(kept)
+    assert read_completion(RECORD, fields, "", "病程：急性", closed_at=5) == (Fields({}), ())
+    assert read_completion(CLASSES, build_format("choice"), "", "科技", closed_at=2) == (Labels(()), ())

@@ -100,6 +100,7 @@ def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, reci
             "take no keys and values from outside",
         ),
         (MINIMAL + "parallel: {strategy: zero4}\n", 2, "'zero2'"),
+        ("task: {kind: record, fields: {a: {kind: text, distinct: true}}}\n", 1, "distinct is for verbatim lists"),
         (MINIMAL + "parallel: {strategy: zero1}\ntraining: {optim: adafactor}\n", None, "it needs whole matrices"),
         ("a: &x {b: 1}\ntask: *x\n", 2, "aliases"),
     ],

@@ -89,7 +89,7 @@ def test_fields_are_compared_by_piece_and_free_text_is_not() -> None:
     assert count_items(RECORD, gold) == 3
 
 
-@pytest.mark.parametrize("kind", [ProblemKind.CUT_OFF, ProblemKind.UNPARSEABLE, ProblemKind.TOO_LONG])
+@pytest.mark.parametrize("kind", [ProblemKind.CUT_OFF, ProblemKind.CLOSED_EARLY, ProblemKind.UNPARSEABLE, ProblemKind.TOO_LONG])
 def test_what_was_not_answered_is_no_disagreement(kind: ProblemKind) -> None:
     problem = Problem(kind)
     assert differences(SPANS, Extraction((span("药", 0, 2),)), Extraction(), problem) == []

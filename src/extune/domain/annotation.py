@@ -6,7 +6,7 @@ It knows nothing about files, prompts or scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -119,3 +119,8 @@ class Answer:
 
 
 Annotation = Extraction | Fields | Labels | Answer
+
+
+def find_repeat(pieces: Sequence[str]) -> str | None:
+    """The first piece that stands before, or None."""
+    return next((piece for number, piece in enumerate(pieces) if piece in pieces[:number]), None)

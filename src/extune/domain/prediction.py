@@ -17,20 +17,23 @@ class Completion:
     Attributes:
         text: without the stop token.
         finish: `stop` where the model ended by itself, `length` where the token budget cut it off, or the engine because it
-            ran in a circle.
+            ran in a circle, `closed` where masks made it whole instead.
         token_count: tokens produced, the stop token included.
         logprobs: natural log-probability of each produced token under the model itself, before any mask; None where the engine
             did not compute them.
         token_ids: of the produced tokens, the stop token included; None where the engine does not know them.
         probabilities: of each label that could be chosen, by name, summing to 1; empty where labels were not weighed.
+        closed_at: characters of `text` before each place where masks ended what the model would have gone on with: free text
+            that ran in a circle, and last, where `finish` is `closed`, the answer.
     """
 
     text: str
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "closed"]
     token_count: int
     logprobs: tuple[float, ...] | None = None
     token_ids: tuple[int, ...] | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    closed_at: tuple[int, ...] = ()
 
 
 class ProblemKind(StrEnum):
@@ -41,6 +44,7 @@ class ProblemKind(StrEnum):
     UNGROUNDED = "ungrounded"
     DUPLICATE = "duplicate"
     CUT_OFF = "cut_off"
+    CLOSED_EARLY = "closed_early"
     TOO_LONG = "too_long"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -70,6 +70,13 @@ class RecordField(BaseModel):
     kind: Literal["verbatim", "enum", "text"] = Field(description="verbatim: list of pieces of the text; enum: one of `of`")
     about: str = ""
     of: tuple[Name, ...] = Field((), description="allowed values of an enum")
+    distinct: bool = Field(False, description="a verbatim list names no piece twice; answers are held to it")
+
+    @model_validator(mode="after")
+    def _lists_only(self) -> RecordField:
+        if self.distinct and self.kind != "verbatim":
+            raise ValueError(f"distinct is for verbatim lists; a field of kind {self.kind} has one value")
+        return self
 
 
 class RecordTask(TaskModel):

@@ -15,8 +15,9 @@ import torch
 from extune.domain.prediction import Completion
 from extune.domain.prompt import Prompt
 from extune.engines.constraint import Mask, Matcher
-from extune.engines.drafting import Drafter, runs_in_a_circle
+from extune.engines.drafting import Drafter
 from extune.engines.engine import DecodingOptions
+from extune.prompts.circles import runs_in_a_circle
 
 _CHECKED_EVERY = 16  # tokens
 _SHORTEST_CIRCLE = 48  # tokens
@@ -55,20 +56,32 @@ class Answer:
             return []
         return self.drafter.draft(self.ids, self.matcher, self.budget - len(self.ids) - 1)
 
+    def settle(self, token: int) -> int:
+        """The token that stands where `token` was chosen: another one where that leaves no room to end the answer."""
+        return token if self.matcher is None else self.matcher.settle(token)
+
     def append(self, token: int, *, stops: bool) -> None:
         """Add a chosen token; whoever chose it adds its log-probability."""
         self.ids.append(token)
         self.stopped = stops
         if self.matcher is not None and not stops:
             self.matcher.accept(token)
-        if not stops and len(self.ids) % _CHECKED_EVERY == 0:
+        in_free_text = self.matcher is not None and self.matcher.in_free_text  # of which its guard sees circles
+        if not stops and not in_free_text and len(self.ids) % _CHECKED_EVERY == 0:
             # A mention may rightly stand as often as it occurs, and a tag for every character takes about two tokens.
-            self.circling = runs_in_a_circle(self.ids, _SHORTEST_CIRCLE + 2 * len(self.prompt.text))
+            circling = runs_in_a_circle(self.ids, _SHORTEST_CIRCLE + 2 * len(self.prompt.text))
+            self.circling = circling and not (self.matcher is not None and self.matcher.close())
 
     def to_completion(self, text: str) -> Completion:
         """The finished answer; `text` is what its ids without the stop id read."""
-        finish: Literal["stop", "length"] = "stop" if self.stopped else "length"
-        return Completion(text, finish, len(self.ids), tuple(self.logprobs), tuple(self.ids))
+        finish: Literal["stop", "length", "closed"] = "stop" if self.stopped else "length"
+        guard = None if self.matcher is None else self.matcher.guard
+        if guard is None:
+            return Completion(text, finish, len(self.ids), tuple(self.logprobs), tuple(self.ids))
+        if self.stopped and guard.closing is not None:
+            finish = "closed"
+        closed_at = tuple(guard.closed_at)
+        return Completion(text, finish, len(self.ids), tuple(self.logprobs), tuple(self.ids), closed_at=closed_at)
 
 
 def choose_tokens(
@@ -85,8 +98,9 @@ def choose_tokens(
     if allowed is not None:
         scores = _mask(scores, allowed)
     chosen = scores.argmax(dim=-1) if options.temperature == 0 else _sample(scores, answers, options)
-    logprobs = logits.gather(1, chosen[:, None])[:, 0] - normalizers
-    return chosen.tolist(), logprobs.tolist()
+    settled = [answer.settle(token) for answer, token in zip(answers, chosen.tolist(), strict=True)]
+    logprobs = logits.gather(1, chosen.new_tensor(settled)[:, None])[:, 0] - normalizers
+    return settled, logprobs.tolist()
 
 
 def choose_greedily(
@@ -114,7 +128,8 @@ def choose_greedily(
     for row, (answer, draft) in enumerate(zip(answers, drafts, strict=True)):
         place = 0
         while True:
-            token = first[row] if place == 0 else _allowed(logits[row, place], answer, tops[row][place], masks)
+            likeliest = first[row] if place == 0 else _allowed(logits[row, place], answer, tops[row][place], masks)
+            token = answer.settle(likeliest)
             answer.append(token, stops=token in stops)
             rows.append(row)
             places.append(place)

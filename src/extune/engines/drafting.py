@@ -1,4 +1,4 @@
-"""Guesses how an answer goes on, to have several tokens judged in one forward pass; and sees when an answer runs in a circle.
+"""Guesses how an answer goes on, to have several tokens judged in one forward pass.
 
 In: ids of a prompt, of the answer so far, and its grammar. Out: ids that may come next. A wrong guess costs time and changes
 nothing: whoever decodes compares. It knows nothing about models.
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from extune.engines.constraint import Matcher
 
 _COMPARED = 3  # tokens before a place in the prompt that are compared with the end of the answer
-_LEAST_CIRCLES = 4
 
 
 class Drafter:
@@ -57,17 +56,3 @@ class Drafter:
         while count < limit and answer[-1 - count] == self._prompt[place - count]:
             count += 1
         return count
-
-
-def runs_in_a_circle(answer: Sequence[int], tail: int) -> bool:
-    """Whether the last `tail` tokens are one piece again and again, at least four times."""
-    if len(answer) < tail:
-        return False
-    end = answer[len(answer) - tail :]
-    borders = [0] * tail  # Knuth, Morris, Pratt 1977: the longest border of each beginning
-    for place in range(1, tail):
-        border = borders[place - 1]
-        while border and end[place] != end[border]:
-            border = borders[border - 1]
-        borders[place] = border + (end[place] == end[border])
-    return _LEAST_CIRCLES * (tail - borders[-1]) <= tail

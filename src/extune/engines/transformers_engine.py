@@ -257,12 +257,13 @@ class TransformersEngine:
 
     def _start(self, index: int, prompt: Prompt, prefix_length: int, options: DecodingOptions) -> Answer:
         drafting = self._drafts and _is_greedy(options)
+        budget = options.token_budget(self._max_answer_tokens)
         return Answer(
             index,
             prompt,
-            self._match(prompt),
+            None if prompt.grammar is None else self._require_compiler().compile(prompt, budget),
             Random(f"{options.seed}/{index}"),
-            options.token_budget(self._max_answer_tokens),
+            budget,
             Drafter(prompt.ids[prefix_length:], self._draft_tokens) if drafting else None,
         )
 

@@ -257,7 +257,7 @@ def _shared(one: Span, other: Span) -> float:
 
 
 def _class_of_unpaired_gold(document: AtlasDocument, kinds: Counter[ProblemKind]) -> ErrorClass:
-    if kinds[ProblemKind.CUT_OFF] or kinds[ProblemKind.TOO_LONG]:
+    if kinds[ProblemKind.CUT_OFF] or kinds[ProblemKind.CLOSED_EARLY] or kinds[ProblemKind.TOO_LONG]:
         return ErrorClass.CUT_OFF
     nothing_read = not document.predicted.spans and not document.predicted.ungrounded
     return ErrorClass.UNPARSEABLE if nothing_read and kinds[ProblemKind.UNPARSEABLE] else ErrorClass.MISSING

@@ -34,7 +34,7 @@ def score_items(completion: Completion, tokenizer: PreTrainedTokenizerBase) -> I
     if ids is None or logprobs is None:
         return None
     length = len(completion.text)
-    written = place_tokens(tokenizer, ids[:-1] if completion.finish == "stop" else ids, completion.text)
+    written = place_tokens(tokenizer, ids if completion.finish == "length" else ids[:-1], completion.text)
     if length and (not written or written[-1][1] < length):  # the tokens do not read like the text
         return None
     places = (*written, *[(length, length)] * (len(ids) - len(written)))

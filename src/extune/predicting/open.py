@@ -16,6 +16,7 @@ from extune.engines.vllm_engine import VllmEngine, require_vllm
 from extune.errors import RecipeError, RunError
 from extune.models.base_model import choose_device, load_base, load_tokenizer, resolve_base
 from extune.models.checkpoint import load_run_tokenizer, load_weights, require_tokenizer
+from extune.predicting.answer_room import require_room
 from extune.predicting.calibration_file import read_calibration
 from extune.predicting.encoding import build_encoder
 from extune.predicting.open_vllm import open_vllm
@@ -50,7 +51,7 @@ def load_predictor(
         RunError: a file of the run is missing, foreign or corrupted, its tokenizer included; its calibration is stale; or vLLM
             cannot compute it.
         ModelError: the base is not the one that the run was trained on.
-        RecipeError: the engine, the device or the base does not exist here.
+        RecipeError: the engine, the device or the base does not exist here, or the budget holds no answer.
         EngineError: vLLM does not start.
     """
     _require_engine(engine, device)
@@ -59,8 +60,9 @@ def load_predictor(
     _require_versions(run, contract)
     if engine == VllmEngine.name:
         tokenizer = load_run_tokenizer(run, contract)
-        served = open_vllm(run, contract, tokenizer)
-        return Predictor(build_encoder(tokenizer, contract), served, options or DecodingOptions())
+        encoder, options = build_encoder(tokenizer, contract), options or DecodingOptions()
+        require_room(encoder, options)
+        return Predictor(encoder, open_vllm(run, contract, tokenizer), options)
     chosen = choose_device(device)
     tokenizer = load_run_tokenizer(run, contract)
     calibration = read_calibration(run) if calibrated else None
@@ -92,9 +94,15 @@ def build_predictor(
     contract: Contract,
     options: DecodingOptions | None = None,
 ) -> Predictor:
-    """The predictor of a model in memory, for example the one that is being trained; it always uses the current weights."""
+    """The predictor of a model in memory, for example the one that is being trained; it always uses the current weights.
+
+    Raises:
+        RecipeError: the budget holds no answer.
+    """
+    encoder, options = build_encoder(tokenizer, contract), options or DecodingOptions()
+    require_room(encoder, options)
     engine = TransformersEngine(model, tokenizer, contract.stop_token_ids, contract.max_answer_tokens)
-    return Predictor(build_encoder(tokenizer, contract), engine, options or DecodingOptions())
+    return Predictor(encoder, engine, options)
 
 
 def require_engine_of_bases(engine: str) -> None:

@@ -20,6 +20,7 @@ from extune.engines.engine import DecodingOptions, Engine
 from extune.predicting.item_confidence import score_items
 from extune.predicting.label_choice import choose_labels
 from extune.predicting.sure import leave_out, map_confidences
+from extune.prompts.formats.base import QUOTED_CHARACTERS
 from extune.prompts.reading import empty_annotation, read_completion
 from extune.tokens.encode import Encoder
 
@@ -102,15 +103,22 @@ class Predictor:
         return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities, left_out)
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
-        """What one completion says; where it was cut off, its whole items are kept."""
+        """What one completion says; where it was cut off or closed early, its whole items are kept."""
         score = None if isinstance(task, GenerationTask) else score_items(completion, self.encoder.tokenizer)
         cut_off = completion.finish == "length"
         annotation, problems = read_completion(
-            task, self.encoder.answer_format, prompt.text, completion.text, score, cut_off=cut_off
+            task,
+            self.encoder.answer_format,
+            prompt.text,
+            completion.text,
+            score,
+            cut_off=cut_off,
+            closed_at=completion.closed_at[-1] if completion.finish == "closed" else None,
         )
+        ended = [(ProblemKind.CLOSED_EARLY, completion.text[:place]) for place in completion.closed_at]
         if cut_off:
-            problems = (*problems, Problem(ProblemKind.CUT_OFF, completion.text[-80:]))
-        return annotation, problems
+            ended.append((ProblemKind.CUT_OFF, completion.text))
+        return annotation, (*problems, *(Problem(kind, written[-QUOTED_CHARACTERS:]) for kind, written in ended))
 
 
 def _merge(example: Example, prompts: Sequence[Prompt], results: Sequence[_Reading]) -> _Reading:

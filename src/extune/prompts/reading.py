@@ -25,6 +25,7 @@ def read_completion(
     score: ItemScorer | None = None,
     *,
     cut_off: bool = False,
+    closed_at: int | None = None,
 ) -> tuple[Annotation, tuple[Problem, ...]]:
     """What a completion says, and what is wrong with it.
 
@@ -35,10 +36,14 @@ def read_completion(
         completion: any string.
         score: gives mentions, field values and labels their confidences; free text and free answers have none.
         cut_off: the model had not ended; of anything but a free answer only the items that are certainly whole are kept.
+        closed_at: characters that the model wrote before masks ended the answer; what they added, and an item that they may
+            have torn, is left out; free text is kept as far as it came. None where the model ended by itself.
     """
     parsed = answer_format.parse_completion(task, text, completion)
     if cut_off and not isinstance(task, GenerationTask):
         parsed = _keep_whole(parsed, answer_format.parse_completion(task, text, completion[:-1]))
+    if closed_at is not None:
+        parsed = Parsed(tuple(item for item in parsed.items if _is_own(task, item, closed_at)), parsed.problems)
     if isinstance(task, ExtractionTask):
         return ground(text, parsed, score)
     if isinstance(task, RecordTask):
@@ -77,20 +82,29 @@ def _keep_whole(parsed: Parsed, shorter: Parsed) -> Parsed:
     return Parsed(tuple(whole), tuple(problems))
 
 
+def _is_own(task: Task, item: ParsedItem, closed_at: int) -> bool:
+    """Whether all of an item is the model's own; a format that stores positions may prolong it behind a separator."""
+    if isinstance(task, RecordTask) and task.fields[item.type].kind == "text":
+        return item.completion_end <= closed_at
+    behind = (item.type_end or item.completion_end) + (item.source_start is not None)
+    return behind < closed_at
+
+
 def _assemble_fields(task: RecordTask, text: str, parsed: Parsed, score: ItemScorer) -> tuple[Fields, tuple[Problem, ...]]:
-    """Pieces of verbatim fields are listed, also those that the text lacks; of other fields the first value counts."""
+    """Pieces of verbatim fields are listed, distinct ones once, also those that the text lacks; of others the first counts."""
     values: dict[str, str | tuple[str, ...]] = {}
     confidences: dict[str, tuple[float | None, ...]] = {}
     problems = list(parsed.problems)
     for item in parsed.items:
-        if task.fields[item.type].kind == "verbatim":
+        field = task.fields[item.type]
+        if item.type in values and (field.kind != "verbatim" or (field.distinct and item.text in values[item.type])):
+            problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
+        elif field.kind == "verbatim":
             values[item.type] = (*values.get(item.type, ()), item.text)
             confidences[item.type] = (*confidences.get(item.type, ()), score(item))
             if item.text not in text:
                 problems.append(make_problem(ProblemKind.UNGROUNDED, item.text))
-        elif item.type in values:
-            problems.append(make_problem(ProblemKind.DUPLICATE, item.text))
         else:
             values[item.type] = item.text
-            confidences[item.type] = (score(item) if task.fields[item.type].kind == "enum" else None,)
+            confidences[item.type] = (score(item) if field.kind == "enum" else None,)
     return Fields(values, confidences), tuple(problems)

@@ -166,6 +166,7 @@ _MISTAKES = {
     "ungrounded": "不在原文",
     "unparseable": "无法解析",
     "cut off": "被截断",
+    "closed early": "提前收尾",
     "too long": "文本过长",
     "unknown type": "未知类型",
     "wrong label": "标签错误",

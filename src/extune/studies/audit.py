@@ -25,7 +25,7 @@ from extune.data.splits import read_split
 from extune.data.writers import write_rows
 from extune.domain.annotation import Annotation, Extraction
 from extune.domain.example import Example
-from extune.domain.prediction import Prediction, ProblemKind
+from extune.domain.prediction import Prediction
 from extune.errors import DataError
 from extune.evaluation.score import name_figure
 from extune.evaluation.scoring import require_gold, score_predictions
@@ -33,7 +33,7 @@ from extune.files import write_json
 from extune.predicting.confidence import AnnotationScorer
 from extune.predicting.predictor import Predictor
 from extune.recipe.sections import Recipe
-from extune.studies.disagreements import Disagreement, count_items, find_disagreements, require_comparable
+from extune.studies.disagreements import UNANSWERED, Disagreement, count_items, find_disagreements, require_comparable
 from extune.studies.review_files import ReviewTask, write_doccano, write_label_studio
 from extune.studies.trainings import PlannedTraining, Tell, begin_study, carry_out, train_and_open, with_seed
 
@@ -218,8 +218,7 @@ def _logistic(odds: float) -> float:
 
 
 def _is_unanswered(prediction: Prediction) -> bool:
-    kinds = {ProblemKind.TOO_LONG, ProblemKind.CUT_OFF, ProblemKind.UNPARSEABLE}
-    return any(problem.kind in kinds for problem in prediction.problems)
+    return any(problem.kind in UNANSWERED for problem in prediction.problems)
 
 
 def _headline(planned: PlannedTraining, predictions: Sequence[Prediction]) -> dict[str, Any]:

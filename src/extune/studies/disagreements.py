@@ -27,7 +27,9 @@ from extune.evaluation.error_atlas import AtlasDocument, ErrorClass, build_atlas
 
 UNLABELLED, UNPREDICTED = "unlabelled", "unpredicted"
 _UNREAD = frozenset({ErrorClass.CUT_OFF, ErrorClass.UNPARSEABLE})
-_UNANSWERED = frozenset({ProblemKind.TOO_LONG, ProblemKind.CUT_OFF, ProblemKind.UNPARSEABLE})
+UNANSWERED = frozenset({ProblemKind.TOO_LONG, ProblemKind.CUT_OFF, ProblemKind.CLOSED_EARLY, ProblemKind.UNPARSEABLE})
+"""What is wrong with an answer from which it does not follow that the model would have left something out."""
+
 
 Item = dict[str, Any]
 """A span (`start`, `end`, `type`, `text`), a label (`label`) or a piece of a field (`field`, `value`), ready for JSON."""
@@ -64,7 +66,7 @@ def find_disagreements(task: Task, example: Example, prediction: Prediction) -> 
     if isinstance(gold, Extraction) and isinstance(predicted, Extraction):
         document = AtlasDocument(example.id, len(example.text), gold, predicted, prediction.problems)
         return list(_compare_spans(document, task.names))
-    unanswered = any(problem.kind in _UNANSWERED for problem in prediction.problems)
+    unanswered = any(problem.kind in UNANSWERED for problem in prediction.problems)
     if isinstance(gold, Labels) and isinstance(predicted, Labels):
         several = isinstance(task, ClassificationTask) and task.multi_label
         return list(_compare_labels(gold, predicted, several, unanswered))

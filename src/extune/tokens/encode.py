@@ -235,8 +235,10 @@ class Encoder:
         return show_found(text, found, self.contract.language)
 
     def _prompt(self, example: Example, text: str, offset: int, ids: tuple[int, ...]) -> Prompt:
-        grammar = self.answer_format.render_grammar(self.task_of(example), text) if self.contract.constrain else None
-        return Prompt(example.id, self._messages(example, text), ids, text, offset, grammar)
+        task, constrain = self.task_of(example), self.contract.constrain
+        grammar = self.answer_format.render_grammar(task, text) if constrain else None
+        shape = self.answer_format.build_shape(task, text) if constrain else None
+        return Prompt(example.id, self._messages(example, text), ids, text, offset, grammar, shape)
 
     def _row(self, example: Example, text: str, offset: int, gold: Annotation) -> EncodedRow:
         task = self.task_of(example)

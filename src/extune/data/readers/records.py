@@ -14,7 +14,7 @@ from extune.data.readers.base import RowError, quote
 from extune.data.readers.columns import RowShape
 from extune.data.readers.loose_json import looks_like_json, parse_loose_json
 from extune.data.readers.tally import Place
-from extune.domain.annotation import Fields
+from extune.domain.annotation import Fields, find_repeat
 from extune.domain.task import RecordField, RecordTask
 
 _SEPARATORS = re.compile("[；;、，,\n]")
@@ -73,7 +73,8 @@ def _read_field(name: str, field: RecordField, value: object, text: str, how: tu
     if value is None:
         return ()
     if field.kind == "verbatim":
-        return _read_pieces(name, value, text, how)
+        pieces = _read_pieces(name, value, text, how)
+        return _require_distinct(name, pieces, place) if field.distinct else pieces
     if isinstance(value, list) and all(isinstance(piece, str) for piece in value):
         place.tally.add(f"a list in field {name!r} is joined by ；", place.source, int(len(value) > 1))
         value = "；".join(piece for piece in value if piece.strip() not in ("", *shape.nothing))
@@ -108,6 +109,18 @@ def _read_pieces(name: str, value: object, text: str, how: tuple[RowShape, Place
     missing = sum(piece not in text for piece in kept)
     place.tally.add(f"a piece of verbatim field {name!r} does not occur in its text", place.source, missing)
     return kept
+
+
+def _require_distinct(name: str, pieces: tuple[str, ...], place: Place) -> tuple[str, ...]:
+    repeated = find_repeat(pieces)
+    if repeated is not None:
+        raise RowError(
+            f"field {name!r} lists {quote(repeated)} twice",
+            source=place.source,
+            expected=f"every piece once: task.fields.{name}.distinct is true",
+            fix=f"remove the repeat, or task.fields.{name}.distinct=false",
+        )
+    return pieces
 
 
 def _wrong_value(name: str, value: object, expected: str, place: Place) -> RowError:

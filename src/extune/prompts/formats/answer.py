@@ -34,3 +34,6 @@ class AnswerTextFormat:
 
     def render_grammar(self, task: GenerationTask, text: str) -> None:
         """None: any text may be answered."""
+
+    def build_shape(self, task: GenerationTask, text: str) -> None:
+        """None: any text may be answered."""

@@ -10,6 +10,7 @@ from extune.domain.annotation import Annotation, Extraction
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask, Task
 from extune.errors import FormatError
+from extune.prompts.shape import Shape
 
 QUOTED_CHARACTERS = 80
 
@@ -89,6 +90,12 @@ class AnswerFormat(Protocol[TaskT_contra, GoldT_contra]):
 
         None where any text is an answer. It allows every gold target, in the format's own order; a format documents where it
         allows less or more.
+        """
+
+    def build_shape(self, task: TaskT_contra, text: str) -> Shape | None:
+        """The same answers in parts: how one that is begun ends soonest, and which pieces a list may not take again.
+
+        None where any text is an answer.
         """
 
 

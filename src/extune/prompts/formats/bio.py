@@ -6,12 +6,16 @@ counts right.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from extune.domain.annotation import Extraction
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import quote_regex
+from extune.prompts.shape import Pieces, Rest, Shape, State, enter, literal
 
 COUNTED_CHARACTERS = 4000  # llguidance's default fuel does not suffice to count 8,000 tags
 _SPACE = " "
@@ -76,6 +80,53 @@ class BioFormat:
         tag = r"(?:\\.|[^ \\])+"
         rules += ["TAGS: VALID & COUNTED", f"COUNTED: /(?s:{tag}(?: {tag}){{{len(text) - 1}}})/"]
         return "\n".join(rules) + "\n"
+
+    def build_shape(self, task: ExtractionTask, text: str) -> Shape:
+        """A tag for every character; an answer that ends soon tags what is left as `O`."""
+        names = tuple(_ESCAPER.escape(name) for name in task.names)
+        return Shape(_Tags(names, len(text)) if text else literal(""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    """The tags of the last `left` characters.
+
+    Attributes:
+        names: of the types, escaped.
+        continued: of the type of the tag before, empty for `O`.
+        others: a tag stands already, what comes is a separator or the end.
+    """
+
+    names: tuple[str, ...]
+    left: int
+    continued: str = ""
+    others: bool = False
+
+    @property
+    def reserve(self) -> int | None:
+        """A tag of the longest name, then `O` for every character; None where the grammar does not count them."""
+        if self.left > COUNTED_CHARACTERS:
+            return None
+        return len("B-") + max(len(name.encode()) for name in self.names) + 2 * self.left
+
+    def begin(self, rest: Rest, pieces: Pieces) -> Iterator[State]:
+        """Before a tag; or behind one."""
+        if not self.others:
+            yield from literal("O").begin((_Tags(self.names, self.left - 1, others=True), rest), pieces)
+            for name in self.names:
+                behind = _Tags(self.names, self.left - 1, name, others=True)
+                yield from literal(f"B-{name}").begin((behind, rest), pieces)
+                if name == self.continued:
+                    yield from literal(f"I-{name}").begin((behind, rest), pieces)
+            return
+        if self.left:
+            yield from literal(_SPACE).begin((_Tags(self.names, self.left, self.continued), rest), pieces)
+        else:
+            yield from enter(rest, pieces)
+
+    def finish(self, pieces: Pieces) -> tuple[bytes, Pieces]:
+        """`O` for every character that is left."""
+        return (b" O" * self.left)[0 if self.others else len(_SPACE) :], pieces
 
 
 class _Reader:

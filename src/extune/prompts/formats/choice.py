@@ -11,6 +11,7 @@ from extune.domain.task import ClassificationTask
 from extune.prompts.formats.base import Parsed, ParsedItem, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import quote_literal, write_sequence_rules
+from extune.prompts.shape import OneOf, Part, Shape, Subset, literal
 
 NOTHING = "无"
 _SEMICOLON = "；"
@@ -45,6 +46,10 @@ class ChoiceFormat:
         """Grammar of the labels."""
         return "start: " + " | ".join(quote_literal(_ESCAPER.escape(name)) for name in task.label_names) + "\n"
 
+    def build_shape(self, task: ClassificationTask, text: str) -> Shape:
+        """One of the labels."""
+        return Shape(OneOf(_name_parts(task)))
+
 
 class ChoicesFormat:
     """Any number of labels. A label called `无` cannot be told from none."""
@@ -77,6 +82,14 @@ class ChoicesFormat:
         rules += write_sequence_rules("labels", len(task.label_names), _SEMICOLON)
         rules += [f"part_{number}: {quote_literal(_ESCAPER.escape(name))}" for number, name in enumerate(task.label_names)]
         return "\n".join(rules) + "\n"
+
+    def build_shape(self, task: ClassificationTask, text: str) -> Shape:
+        """`无` or labels."""
+        return Shape(OneOf((literal(NOTHING), Subset(_name_parts(task), _SEMICOLON.encode()))))
+
+
+def _name_parts(task: ClassificationTask) -> list[Part]:
+    return [literal(_ESCAPER.escape(name)) for name in task.label_names]
 
 
 def _find_foreign(task: ClassificationTask, gold: Labels) -> str | None:

@@ -6,12 +6,15 @@ text, which ends with its line, only newline and `\` are, so that a model can wr
 
 from __future__ import annotations
 
-from extune.domain.annotation import Fields
+from extune.domain.annotation import Fields, find_repeat
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import RecordField, RecordTask
+from extune.prompts.copies import Copies
 from extune.prompts.formats.base import Parsed, ParsedItem, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import quote_literal, write_copy_rules, write_sequence_rules
+from extune.prompts.shape import Chain, Free, OneOf, Part, Shape, Subset, literal
+from extune.prompts.shape_lists import list_pieces
 
 NOTHING = "无"
 MAX_FREE_CHARACTERS = 2000
@@ -42,8 +45,10 @@ class FieldsFormat:
                 return f"field {name!r} is not in the task"
             if isinstance(value, str) == (field.kind == "verbatim"):
                 return f"the value of field {name!r} is {'one text' if isinstance(value, str) else 'a list'}"
-            if field.kind == "verbatim" and not all(value):
+            if not isinstance(value, str) and not all(value):
                 return f"a piece of field {name!r} is empty"
+            if field.distinct and (repeated := find_repeat(value)) is not None:
+                return f"field {name!r} is distinct and lists {repeated!r} twice"
             if field.kind == "enum" and value and value not in field.of:
                 return f"field {name!r} is {value!r}, not one of {', '.join(field.of)}"
         return None
@@ -98,9 +103,26 @@ class FieldsFormat:
             rules += write_copy_rules(_ESCAPER.chunks(text))
         return "\n".join(rules) + "\n"
 
+    def build_shape(self, task: RecordTask, text: str) -> Shape:
+        """`无` or lines. A `distinct` list takes a piece once; free text that runs in a circle ends its field."""
+        chunks = _ESCAPER.chunks(text)
+        copies = {True: Copies(chunks, "once"), False: Copies(chunks, "any")}
+        lines = [
+            Chain((literal(_ESCAPER.escape(name) + _COLON), _value_part(name, field, copies[field.distinct])))
+            for name, field in task.fields.items()
+            if text or field.kind != "verbatim"
+        ]
+        return Shape(OneOf((literal(NOTHING), Subset(lines, b"\n"))))
+
 
 def _value_rule(number: int, field: RecordField) -> str:
     return {"verbatim": "MENTIONS", "text": "FREE", "enum": f"value_{number}"}[field.kind]
+
+
+def _value_part(name: str, field: RecordField, copies: Copies) -> Part:
+    if field.kind == "verbatim":
+        return list_pieces(copies, name, _SEMICOLON)
+    return Free() if field.kind == "text" else OneOf([literal(_ESCAPER.escape(value)) for value in field.of])
 
 
 def _write_value(field: RecordField, value: str | tuple[str, ...]) -> str:

@@ -7,6 +7,8 @@ escaped with `\`; newlines stay. Positions are exact as long as the model copies
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from extune.domain.annotation import Extraction, Span
 from extune.domain.prediction import Problem, ProblemKind
@@ -14,6 +16,7 @@ from extune.domain.task import ExtractionTask
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import quote_literal
+from extune.prompts.shape import Literal, Pieces, Rest, Shape, State, enter
 
 GRAMMAR_DEPTH = 6
 _ESCAPER = Escaper("[]|", keep_newline=True)
@@ -113,6 +116,57 @@ class InlineFormat:
         ]
         rules += [f'LEVEL_{depth}: LEVEL_0 | "[" LEVEL_{depth - 1}+ CLOSING' for depth in range(1, GRAMMAR_DEPTH + 1)]
         return "\n".join(rules) + "\n"
+
+    def build_shape(self, task: ExtractionTask, text: str) -> Shape:
+        """The text with marks; an answer that ends soon opens no further ones."""
+        chunks = tuple(chunk.encode() for chunk in _ESCAPER.chunks(text))
+        closings = tuple(f"|{_ESCAPER.escape(name)}]".encode() for name in task.names)
+        return Shape(_Marked(chunks, closings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """The text from `place` on, with marks.
+
+    Attributes:
+        chunks: one escaped character each.
+        closings: what may stand at the end of a mark.
+        place: of the next chunk.
+        opened: where each open mark begins.
+    """
+
+    chunks: tuple[bytes, ...]
+    closings: tuple[bytes, ...]
+    place: int = 0
+    opened: tuple[int, ...] = ()
+
+    @property
+    def reserve(self) -> int:
+        """The whole text, and the end of as many marks as may be open."""
+        return sum(map(len, self.chunks)) + (GRAMMAR_DEPTH + 1) * max(map(len, self.closings))
+
+    def begin(self, rest: Rest, pieces: Pieces) -> Iterator[State]:
+        """Before the next character, mark, or the end."""
+        if self.place < len(self.chunks):
+            yield from self._write(self.chunks[self.place], replace(self, place=self.place + 1), rest, pieces)
+            if len(self.opened) < GRAMMAR_DEPTH:
+                yield from self._write(b"[", replace(self, opened=(*self.opened, self.place)), rest, pieces)
+        elif not self.opened:
+            yield from enter(rest, pieces)
+        if self.opened and self.opened[-1] < self.place:
+            for closing in self.closings:
+                yield from self._write(closing, replace(self, opened=self.opened[:-1]), rest, pieces)
+
+    def finish(self, pieces: Pieces) -> tuple[bytes, Pieces]:
+        """Marks are closed, one without content behind the next character, and the rest of the text is copied."""
+        empty = bool(self.opened) and self.opened[-1] == self.place
+        behind = self.place + empty
+        closings = min(self.closings, key=len) * len(self.opened)
+        return b"".join((*self.chunks[self.place : behind], closings, *self.chunks[behind:])), pieces
+
+    @staticmethod
+    def _write(text: bytes, then: _Marked, rest: Rest, pieces: Pieces) -> Iterator[State]:
+        return Literal(text).begin((then, rest), pieces)
 
 
 class _Reader:

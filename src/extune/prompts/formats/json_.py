@@ -11,8 +11,11 @@ import re
 from extune.domain.annotation import Extraction
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
+from extune.prompts.copies import Copies
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.grammar import quote_literal, write_copy_rules, write_sequence_rules
+from extune.prompts.shape import Chain, OneOf, Shape, Subset, literal
+from extune.prompts.shape_lists import list_pieces
 
 _STRING = re.compile(r'(?s)"((?:[^"\\]|\\.)*)"')
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -61,11 +64,26 @@ class JsonFormat:
             rules.append(f'part_{number}: {quote_literal(_dump(name) + ":[")} mentions "]"')
         quote = quote_literal('"')
         rules += ['mentions: mention ("," mention)*', f"mention: {quote} MENTION {quote}"]
-        return "\n".join([*rules, *write_copy_rules([_dump(character)[1:-1] for character in text])]) + "\n"
+        return "\n".join([*rules, *write_copy_rules(_escape_each(text))]) + "\n"
+
+    def build_shape(self, task: ExtractionTask, text: str) -> Shape:
+        """`{}` or entries; a list has a mention at most as often as the text has it."""
+        if not text:
+            return Shape(literal("{}"))
+        copies = Copies(_escape_each(text), "as often")
+        entries = [
+            Chain((literal(_dump(name) + ":["), list_pieces(copies, name, ",", quote='"'), literal("]"))) for name in task.names
+        ]
+        return Shape(OneOf((literal("{}"), Chain((literal("{"), Subset(entries, b","), literal("}"))))))
 
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _escape_each(text: str) -> list[str]:
+    """Every character as it stands in a JSON string."""
+    return [_dump(character)[1:-1] for character in text]
 
 
 class _BadJsonError(Exception):

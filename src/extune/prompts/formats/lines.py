@@ -9,6 +9,7 @@ from __future__ import annotations
 from extune.domain.annotation import Extraction
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
+from extune.prompts.copies import Copies
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import (
@@ -18,6 +19,8 @@ from extune.prompts.grammar import (
     write_ordered_rules,
     write_sequence_rules,
 )
+from extune.prompts.shape import Chain, OneOf, Shape, Subset, literal
+from extune.prompts.shape_lists import list_pieces
 
 NOTHING = "无"
 _COLON, _SEMICOLON = "：", "；"
@@ -93,6 +96,15 @@ class LinesFormat:
         else:
             rules += [f"MENTIONS: MENTION ({quote_literal(_SEMICOLON)} MENTION)*", *write_copy_rules(chunks)]
         return "\n".join(rules) + "\n"
+
+    def build_shape(self, task: ExtractionTask, text: str) -> Shape:
+        """`无` or lines. Where the grammar does not keep text order, a mention stands at most as often as the text has it."""
+        if not text:
+            return Shape(literal(NOTHING))
+        chunks = _ESCAPER.chunks(text)
+        copies = Copies(chunks, "in order" if can_be_ordered(chunks) else "as often")
+        lines = [Chain((literal(_ESCAPER.escape(name) + _COLON), list_pieces(copies, name, _SEMICOLON))) for name in task.names]
+        return Shape(OneOf((literal(NOTHING), Subset(lines, b"\n"))))
 
 
 def _read_mentions(name: str, body: str, start: int, items: list[ParsedItem], problems: list[Problem]) -> None:

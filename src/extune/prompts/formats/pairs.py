@@ -8,9 +8,12 @@ from __future__ import annotations
 from extune.domain.annotation import Extraction
 from extune.domain.prediction import Problem, ProblemKind
 from extune.domain.task import ExtractionTask
+from extune.prompts.copies import Copies
 from extune.prompts.formats.base import Parsed, ParsedItem, find_foreign, make_problem
 from extune.prompts.formats.escape import Escaper
 from extune.prompts.grammar import quote_literal, write_copy_rules
+from extune.prompts.shape import Chain, OneOf, Shape, literal
+from extune.prompts.shape_lists import Copied, Filed, Series
 
 NOTHING = "无"
 _UNDERSCORE = "_"
@@ -66,3 +69,12 @@ class PairsFormat:
         types = " | ".join(quote_literal(_UNDERSCORE + _ESCAPER.escape(name)) for name in task.names)
         rules = [f'start: {quote_literal(NOTHING)} | pair ("\\n" pair)*', "pair: MENTION type", f"type: {types}"]
         return "\n".join([*rules, *write_copy_rules(_ESCAPER.chunks(text))]) + "\n"
+
+    def build_shape(self, task: ExtractionTask, text: str) -> Shape:
+        """`无` or pairs; a mention stands with a type at most as often as the text has it."""
+        if not text:
+            return Shape(literal(NOTHING))
+        copies = Copies(_ESCAPER.chunks(text), "as often")
+        copied = Copied(copies, task.names)
+        types = [Chain((Filed(copies, name), literal(_UNDERSCORE + _ESCAPER.escape(name)))) for name in task.names]
+        return Shape(OneOf((literal(NOTHING), Series(Chain((copied, OneOf(types))), b"\n", copied))))
