@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
@@ -55,6 +55,7 @@ def test_confidences_are_mapped_and_nothing_else(annotation: Annotation) -> None
     assert map_confidences(map_confidences(annotation, lambda value: value / 2), lambda value: value * 2) == annotation
 
 
+@settings(max_examples=25, deadline=None)  # each scores 31 times
 @given(st.lists(st.tuples(spans, spans), min_size=1, max_size=5))
 def test_the_chosen_one_scores_best(pairs: list[tuple[list[Span], list[Span]]]) -> None:
     examples = [Example(str(number), TEXT, Extraction(tuple(gold))) for number, (gold, _) in enumerate(pairs)]
