@@ -17,7 +17,7 @@ from extune.recipe.section import Section
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
-StrategyName = Literal["ddp", "zero1", "zero2"]
+StrategyName = Literal["ddp", "zero1", "zero2", "fsdp"]
 TrackerName = Literal["tensorboard", "wandb", "swanlab", "mlflow"]
 PackingName = Literal["shared_prefix", "plain", "off"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
@@ -193,7 +193,8 @@ class ParallelSection(Section):
 
     strategy: StrategyName = Field(
         "ddp",
-        description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too",
+        description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too; torch's fsdp: the"
+        " base's weights too",
     )
 
 

@@ -24,7 +24,7 @@ from extune.errors import RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
 from extune.models.base_model import choose_device, hash_base, is_here, load_tokenizer, pin_base, resolve_base
-from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
+from extune.models.checkpoint import hash_weights, help_to_save_weights, save_tokenizer, save_weights
 from extune.models.continuing import start_model
 from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
@@ -39,13 +39,14 @@ from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
 from extune.runs.run_dir import RunDir
 from extune.tokens.encode import Encoder
+from extune.training.lockstep import in_lockstep
 from extune.training.losses import sum_target_losses
 from extune.training.precision import choose_precision
 from extune.training.processes import Process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
 from extune.training.trainer import ScoreDev, train_model
-from extune.training.zero import require_strategy
+from extune.training.zero import pieces_of, require_strategy
 
 _RUNS = Path("runs")
 
@@ -160,7 +161,7 @@ def _train_once(
     chosen = dev.examples[: recipe.selection.dev_limit]
     dev_encoder = _encode_dev(dev, chosen, tokenizer, contract)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
-    model = start_model(recipe.adapter, base, contract, device, earlier)
+    model = start_model(recipe.adapter, base, contract, device, earlier, pieces_of(recipe.parallel))
     predictor = replace(build_predictor(model, tokenizer, contract), encoder=dev_encoder)
     score_dev = _build_score_dev(recipe, model, predictor, chosen) if chosen else None
     setup = TrainingSetup(
@@ -184,6 +185,7 @@ def _train_once(
         if process.is_first and run.log.exists():
             draw_curves(run.log, run.curves)
     if not process.is_first:
+        help_to_save_weights(model)
         return
     weights = save_weights(model, run.path, recipe.base)
     contract = contract.model_copy(update={"weights": weights, "weights_hash": hash_weights(run.path, weights)})
@@ -255,13 +257,17 @@ def _build_score_dev(
         rows = [row for example in mine for row in encoder.encode_rows(example)]
 
         def score_loss() -> dict[str, float]:
-            losses = gather_shares([sum_target_losses(model, rows)], this_process().count)
+            with in_lockstep(model):
+                own = sum_target_losses(model, rows)
+            losses = gather_shares([own], this_process().count)
             return {"loss": sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)}
 
         return score_loss
 
     def score() -> dict[str, float]:
-        predictions = gather_shares(list(predictor.predict_many(mine)), len(examples))
+        with in_lockstep(model):
+            answered = list(predictor.predict_many(mine))
+        predictions = gather_shares(answered, len(examples))
         return score_predictions(recipe.task, examples, predictions, resamples=0).dev_figures()
 
     return score

@@ -18,6 +18,7 @@ import psutil
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from extune.models.pieces import is_in_pieces, own_part
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.memory_estimate import fits, optimizer_bytes
@@ -111,20 +112,32 @@ def recorded(model: torch.nn.Module, *, hold: bool = True) -> Iterator[Kept]:
         model: whose weights are not counted.
         hold: keep it, so that there can be a backward pass; else nothing is kept, and memory is not needed for it.
     """
-    weights = {one.untyped_storage().data_ptr() for one in model.parameters()}
+    weights = {_reference(own_part(one).untyped_storage()) for one in model.parameters()}
     seen: set[StorageWeakRef] = set()  # a storage that is referred to keeps its identity, also when it is freed
     kept = Kept(_vocabulary(model))
 
+    def pass_over(part: torch.nn.Module, _inputs: object) -> None:  # gathered from their pieces a moment ago
+        weights.update(_reference(own_part(one).untyped_storage()) for one in part.parameters(recurse=False))
+
     def remember(tensor: torch.Tensor) -> torch.Tensor | None:
         storage = tensor.untyped_storage()
-        reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
-        if storage.data_ptr() not in weights and reference not in seen:
+        reference = _reference(storage)
+        if reference not in weights and reference not in seen:
             seen.add(reference)
             kept.add(tensor, storage.nbytes())
         return tensor if hold else None
 
-    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        yield kept
+    handles = [part.register_forward_pre_hook(pass_over) for part in model.modules() if is_in_pieces(model)]
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+            yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _reference(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def plan_pack_tokens(model: torch.nn.Module, row: EncodedRow, device: torch.device) -> int:
@@ -169,9 +182,10 @@ def plan_memory(
         free: memory before, in bytes.
         checkpointing: whether layers are computed again.
     """
-    own = {id(one) for one in model.parameters() if one.requires_grad}
-    frozen = sum(one.nbytes for one in model.parameters() if id(one) not in own)
-    trained = sum(one.nbytes for one in model.parameters() if id(one) in own)
+    frozen, trained = (
+        sum(own_part(one).nbytes for one in model.parameters() if one.requires_grad == is_trained)
+        for is_trained in (False, True)
+    )
     gradients, states = _trained_bytes(model, optim)
     tokens = pack["input_ids"].numel()
     largest, layer = kept.largest, 0
@@ -212,7 +226,7 @@ def peak_bytes(device: torch.device) -> int | None:
 
 def _trained_bytes(model: torch.nn.Module, optim: str) -> tuple[int, int]:
     """Gradients and optimizer states."""
-    trained = [one for one in model.parameters() if one.requires_grad]
+    trained = [own_part(one) for one in model.parameters() if one.requires_grad]
     return sum(one.nbytes for one in trained), sum(optimizer_bytes(optim, tuple(one.shape)) for one in trained)
 
 

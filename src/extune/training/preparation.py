@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
+from extune.models.pieces import is_in_pieces, put_away
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
@@ -38,7 +39,7 @@ from extune.training.memory_plan import (
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
-from extune.training.processes import any_process
+from extune.training.processes import any_process, smallest
 from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
 from extune.training.setup import TrainingSetup
 
@@ -69,9 +70,9 @@ def plan_batches(
     order = iter(LengthGroupedOrder(lengths, batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
-    at_once = targets_at_once(model, max(first, key=_targets), args.device)
-    if at_once is None and max(map(_targets, rows)) > most_targets(model):
-        _LOG.warning("logits of long answers are not divided, and take more memory: the model changes them behind its head")
+    if is_in_pieces(model):
+        tokens = smallest(tokens, args.device)
+    at_once = _targets_at_once(model, max(first, key=_targets), max(map(_targets, rows)), args.device)
     packing = _exact_packing(
         model, setup.training.packing, longest[0], split_into_packs(first, tokens)[0], args.device, at_once
     )
@@ -79,17 +80,29 @@ def plan_batches(
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator), recorded(model) as kept:
         all_used = require_first_step(model, longest, collator, losses)
-    if setup.zero_stage and not all_used:
+    put_away(model)
+    if setup.exchanges_every_pack and not all_used:
         raise TrainingError(
             "some trained weights take no part in the loss of the first batch, such as experts that no token was sent to",
             where=f"parallel.strategy: {setup.parallel.strategy}",
-            expected="the same gradients in all processes, which ZeRO sums in the order in which they come",
+            expected="the same gradients in all processes, which exchange them in the order in which they come",
             fix="parallel.strategy=ddp, which looks for what is missing, or other adapter.target_modules",
         )
     args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
     largest = max(collator.packs(longest), key=lambda pack: pack["input_ids"].numel())
     row = (row_kept, len(longest[0].ids))
     return collator, plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+
+
+def _targets_at_once(model: PreTrainedModel, row: EncodedRow, most: int, device: torch.device) -> int | None:
+    """How many targets' logits are kept together; `most`: that a row has."""
+    if is_in_pieces(model):  # a head that runs apart from its model is in pieces
+        at_once, reason = None, "the head's weights are in pieces"
+    else:
+        at_once, reason = targets_at_once(model, row, device), "the model changes them behind its head"
+    if at_once is None and most > most_targets(model):
+        _LOG.warning("logits of long answers are not divided, and take more memory: %s", reason)
+    return at_once
 
 
 def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept: Kept, device: torch.device) -> bool:
@@ -112,16 +125,25 @@ def _exact_packing(
     at_once: int | None,
 ) -> PackingName:
     """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
-    if wanted != "off" and (reason := answers_difference(model, min(first, key=lambda row: len(row.ids)), device)):
+    if wanted != "off" and (
+        reason := _agreed(model, answers_difference(model, min(first, key=lambda row: len(row.ids)), device), device)
+    ):
         _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
         return "off"
     if wanted == "shared_prefix":
         tokens = len(longest.ids) + count_virtual_tokens(model)
         reason = packing_obstacle(model, tokens) or packing_difference(model, first, device, at_once)
-        if reason:
+        if reason := _agreed(model, reason, device):
             _LOG.warning("training runs without packing, more slowly: %s", reason)
             return "plain"
     return wanted
+
+
+def _agreed(model: PreTrainedModel, reason: str | None, device: torch.device) -> str | None:
+    """The reason, or that another process has one: processes that hold pieces of one model go the same way."""
+    if is_in_pieces(model) and any_process(reason is not None, device):
+        return reason or "another process found a difference"
+    return reason
 
 
 def _targets(row: EncodedRow) -> int:
