@@ -24,7 +24,7 @@ from extune.models.base_model import (
     load_tokenizer,
     resolve_base,
 )
-from extune.models.pieces import has_trained_pieces
+from extune.models.pieces import adapter_state, has_trained_pieces
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.sections import BaseSection
 from extune.runs.contract import Contract
@@ -48,7 +48,7 @@ def save_weights(model: PreTrainedModel | PeftModel, run: Path, base: BaseSectio
             config.base_model_name_or_path = origin.repository if origin.hub == "hf" else str(origin)
             config.revision = base.revision
         with atomic_folder(run / "adapter") as folder:
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(folder, state_dict=adapter_state(model), save_embedding_layers=False)
             save_prompt_encoder(model, folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return "adapter"

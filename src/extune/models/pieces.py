@@ -57,6 +57,13 @@ def own_part(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def adapter_state(model: torch.nn.Module) -> dict[str, torch.Tensor] | None:
+    """The adapter's weights for `save_pretrained`, which would gather the base's pieces too, in one process; None: all whole."""
+    if not is_in_pieces(model):
+        return None
+    return {name: tensor for name, tensor in model.state_dict().items() if not isinstance(tensor, DTensor)}
+
+
 def load_into_pieces(model: PreTrainedModel, folder: Path) -> None:
     """Put whole weights that `save_pretrained` wrote back into the pieces; all processes must ask.
 

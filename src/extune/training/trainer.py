@@ -25,7 +25,7 @@ from transformers.trainer import SCHEDULER_NAME
 
 from extune.errors import TrainingError
 from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
-from extune.models.pieces import has_trained_pieces, is_in_pieces, load_into_pieces
+from extune.models.pieces import adapter_state, has_trained_pieces, is_in_pieces, load_into_pieces
 from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
 from extune.tokens.token_store import row_lengths
@@ -125,6 +125,9 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         folder = Path(output_dir or self.args.output_dir)
         if has_trained_pieces(self.model):
             self.model.save_pretrained(folder)  # by all processes, and the first one writes
+        elif is_in_pieces(self.model):
+            if self.args.should_save:
+                self._save(str(folder), state_dict=adapter_state(self.model))
         else:
             super().save_model(output_dir, _internal_call)
             save_prompt_encoder(self.model, folder)
