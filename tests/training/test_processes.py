@@ -31,6 +31,8 @@ from extune.recipe.sections import ParallelSection, SelectionSection, TrainingSe
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.lockstep import in_lockstep
+from extune.training.losses import sum_target_losses
 from extune.training.preparation import plan_batches
 from extune.training.processes import any_process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup, build_arguments
@@ -127,6 +129,9 @@ def train(
     def score() -> dict[str, float]:
         if stop is not None and next(calls) == 1:
             stop()
+        with in_lockstep(one):
+            passes = [sum_target_losses(one, rows()[:3]).total for _ in range(1 + 3 * this_process().rank)]
+        assert len(set(passes)) == 1
         items = list(range(7))
         gathered = gather_shares([10 * item for item in share_of(items)], len(items))
         assert gathered == [10 * item for item in items]

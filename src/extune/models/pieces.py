@@ -40,8 +40,18 @@ def has_trained_pieces(model: torch.nn.Module) -> bool:
     return is_in_pieces(model) and not isinstance(model, PeftModel)
 
 
+def gathered_bytes(model: PreTrainedModel) -> int:
+    """Of weights that are whole at one time while a model in pieces runs: the head's, a layer's and the next one's."""
+    ends = {id(part.weight): part.weight.nbytes for part in (model.get_input_embeddings(), model.get_output_embeddings())}
+    layers = sum(weight.nbytes for weight in model.parameters() if isinstance(weight, DTensor)) - sum(ends.values())
+    return int(max(ends.values()) + 2 * layers // model.config.get_text_config().num_hidden_layers)
+
+
 def put_away(model: torch.nn.Module) -> None:
-    """Give up what is gathered: a pass without gradients leaves the head's weights behind."""
+    """Give up what is gathered, in all processes: a pass without gradients leaves the head's weights behind.
+
+    Reading weights to save them gives it up as well, and one process alone does that.
+    """
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
@@ -58,7 +68,7 @@ def own_part(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def adapter_state(model: torch.nn.Module) -> dict[str, torch.Tensor] | None:
-    """The adapter's weights for `save_pretrained`, which would gather the base's pieces too, in one process; None: all whole."""
+    """What `save_pretrained` is told of an adapter: it would gather the base's pieces too, in one process. None: nothing."""
     if not is_in_pieces(model):
         return None
     return {name: tensor for name, tensor in model.state_dict().items() if not isinstance(tensor, DTensor)}

@@ -13,6 +13,7 @@ from extune.recipe.endpoint import EndpointSection
 from extune.recipe.engines import AnyEngine
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
+from extune.recipe.strategy import strategy_obstacle
 
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
@@ -299,11 +300,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _strategy_divides_what_is_trained(self) -> Recipe:
-        if self.parallel.strategy != "ddp" and self.training.optim == "adafactor":
-            raise ValueError(
-                f"training.optim: adafactor cannot be used with parallel.strategy: {self.parallel.strategy}: it needs whole"
-                " matrices, and a process has pieces of them"
-            )
+        reason = strategy_obstacle(self.parallel.strategy, self.adapter, self.training.optim)
+        if reason is not None:
+            raise ValueError(reason)
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from extune.models.pieces import is_in_pieces
+from extune.models.pieces import is_in_pieces, put_away
 from extune.training.processes import any_process
 
 
@@ -32,7 +32,7 @@ def in_lockstep(model: PreTrainedModel | PeftModel) -> Iterator[None]:
     def announce(_module: torch.nn.Module, _inputs: object) -> None:
         any_process(True, device)
 
-    handle = base.register_forward_pre_hook(announce)
+    handle = base.register_forward_pre_hook(announce, prepend=True)  # before anything is gathered
     try:
         yield
     finally:
@@ -41,3 +41,4 @@ def in_lockstep(model: PreTrainedModel | PeftModel) -> Iterator[None]:
     with torch.no_grad():
         while any_process(False, device):
             base(input_ids=token_BT, use_cache=False)
+    put_away(model)

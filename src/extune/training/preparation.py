@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
-from extune.models.pieces import is_in_pieces, put_away
+from extune.models.pieces import gathered_bytes, is_in_pieces, put_away
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
@@ -36,10 +36,11 @@ from extune.training.memory_plan import (
     plan_pack_tokens,
     recorded,
 )
+from extune.training.memory_shares import Shares, shares_of
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
-from extune.training.processes import any_process, smallest
+from extune.training.processes import any_process, smallest, this_process
 from extune.training.proof import answers_difference, most_targets, packing_difference, targets_at_once
 from extune.training.setup import TrainingSetup
 
@@ -91,7 +92,13 @@ def plan_batches(
     args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
     largest = max(collator.packs(longest), key=lambda pack: pack["input_ids"].numel())
     row = (row_kept, len(longest[0].ids))
-    return collator, plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+    plan = plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+    return collator, plan.divided(_shares(model, setup), gathered_bytes(model) if is_in_pieces(model) else 0)
+
+
+def _shares(model: PreTrainedModel, setup: TrainingSetup) -> Shares:
+    """What this process holds of all; model and setup know what several of them divide."""
+    return shares_of(setup.parallel.strategy, this_process().count, trains_adapter=hasattr(model, "peft_config"))
 
 
 def _targets_at_once(model: PreTrainedModel, row: EncodedRow, most: int, device: torch.device) -> int | None:
@@ -110,7 +117,7 @@ def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept:
     wanted = setup.training.gradient_checkpointing
     if wanted != "auto":
         return wanted
-    needed = any_process(needs_checkpointing(model, setup.training.optim, row_kept, device), device)
+    needed = any_process(needs_checkpointing(model, setup.training.optim, row_kept, device, _shares(model, setup)), device)
     adapter = getattr(model, "active_peft_config", None)
     takes_prefix = adapter is not None and adapter.peft_type == PeftType.PREFIX_TUNING  # checkpointed layers take none
     return needed and not takes_prefix and not setup.compiled and model.supports_gradient_checkpointing

@@ -15,6 +15,7 @@ from accelerate.utils import patch_environment
 
 from extune.errors import RecipeError
 from extune.recipe.sections import ParallelSection
+from extune.recipe.strategy import IN_PIECES
 from extune.training.processes import this_process
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def zero_stage(section: ParallelSection) -> int:
 
 def pieces_of(section: ParallelSection) -> int:
     """Processes that hold a piece of every weight of the base each; 1: each holds the whole."""
-    return this_process().count if section.strategy == "fsdp" else 1
+    return this_process().count if section.strategy in IN_PIECES else 1
 
 
 def require_strategy(section: ParallelSection) -> None:
