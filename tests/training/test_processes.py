@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 from extune.errors import RecipeError, TrainingError
 from extune.models.adapters import add_adapter
 from extune.models.base_model import load_base
-from extune.models.pieces import whole
+from extune.models.pieces import own_part, whole
 from extune.recipe.adapters import FullAdapter, LoraAdapter
 from extune.recipe.sections import ParallelSection, SelectionSection, TrainingSection
 from extune.tokens.encode import EncodedRow
@@ -140,7 +140,15 @@ def train(
     selection = SelectionSection(metric="loss", eval_steps=2)
     setup = TrainingSetup(training, selection, max_pack_tokens=PACK_TOKENS, parallel=parallel)
     result = train_model(one, rows(), setup, folder, score_dev=score, resume=resume)
-    return {"weights": whole_weights(one), "steps": result.steps, "best_step": result.best_step, "packed": result.packed}
+    held = sum(own_part(p).nbytes for p in one.parameters())
+    return {
+        "weights": whole_weights(one),
+        "held": held,
+        "planned": result.memory,
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "packed": result.packed,
+    }
 
 
 def whole_weights(model: PreTrainedModel) -> torch.Tensor:
@@ -190,6 +198,10 @@ def test_two_processes_train_as_one(how: tuple[str, str], base: Path, tmp_path: 
     assert torch.equal(first["weights"], second["weights"])
     assert torch.allclose(first["weights"], alone["weights"], atol=1e-5)
     assert first["packed"]
+    if how == ("fsdp", "full"):
+        assert first["held"] + second["held"] == alone["held"]
+        for name in ("weights", "gradients", "optimizer"):
+            assert first["planned"][name] < alone["planned"][name]
     assert (
         (first["steps"], first["best_step"]) == (second["steps"], second["best_step"]) == (alone["steps"], alone["best_step"])
     )

@@ -40,10 +40,10 @@ def has_trained_pieces(model: torch.nn.Module) -> bool:
     return is_in_pieces(model) and not isinstance(model, PeftModel)
 
 
-def gathered_bytes(model: PreTrainedModel) -> int:
-    """Of weights that are whole at one time while a model in pieces runs: the head's, a layer's and the next one's."""
-    ends = {id(part.weight): part.weight.nbytes for part in (model.get_input_embeddings(), model.get_output_embeddings())}
-    layers = sum(weight.nbytes for weight in model.parameters() if isinstance(weight, DTensor)) - sum(ends.values())
+def count_gathered(model: PreTrainedModel) -> int:
+    """Weights of a model in pieces that are whole at one time while it runs: of its head, a layer and the next one."""
+    ends = {id(part.weight): part.weight.numel() for part in (model.get_input_embeddings(), model.get_output_embeddings())}
+    layers = sum(weight.numel() for weight in model.parameters()) - sum(ends.values())
     return int(max(ends.values()) + 2 * layers // model.config.get_text_config().num_hidden_layers)
 
 

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
-from extune.models.pieces import gathered_bytes, is_in_pieces, put_away
+from extune.models.pieces import count_gathered, has_trained_pieces, is_in_pieces, put_away
 from extune.recipe.sections import PackingName
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
@@ -93,7 +93,13 @@ def plan_batches(
     largest = max(collator.packs(longest), key=lambda pack: pack["input_ids"].numel())
     row = (row_kept, len(longest[0].ids))
     plan = plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
-    return collator, plan.divided(_shares(model, setup), gathered_bytes(model) if is_in_pieces(model) else 0)
+    return collator, plan.divided(_shares(model, setup), _gathered_bytes(model) if is_in_pieces(model) else 0)
+
+
+def _gathered_bytes(model: PreTrainedModel) -> int:
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    with_gradients = 2 if has_trained_pieces(model) else 1
+    return with_gradients * count_gathered(base) * next(base.parameters()).element_size()
 
 
 def _shares(model: PreTrainedModel, setup: TrainingSetup) -> Shares:
