@@ -140,10 +140,9 @@ def train(
     selection = SelectionSection(metric="loss", eval_steps=2)
     setup = TrainingSetup(training, selection, max_pack_tokens=PACK_TOKENS, parallel=parallel)
     result = train_model(one, rows(), setup, folder, score_dev=score, resume=resume)
-    held = sum(own_part(p).nbytes for p in one.parameters())
     return {
         "weights": whole_weights(one),
-        "held": held,
+        "held": sum(own_part(p).nbytes for p in one.parameters()),
         "planned": result.memory,
         "steps": result.steps,
         "best_step": result.best_step,
