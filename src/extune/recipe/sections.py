@@ -13,7 +13,7 @@ from extune.recipe.endpoint import EndpointSection
 from extune.recipe.engines import AnyEngine
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
-from extune.recipe.strategy import strategy_obstacle
+from extune.recipe.strategy import require_offered, strategy_obstacle
 
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
@@ -192,7 +192,7 @@ class TrainingSection(Section):
 class ParallelSection(Section):
     """How the processes of one training (`extune train RECIPE --nproc 2`) divide it; one process does all of it."""
 
-    strategy: StrategyName = Field(
+    strategy: Annotated[StrategyName, BeforeValidator(require_offered)] = Field(
         "ddp",
         description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too; torch's fsdp: the"
         " base's weights too",

@@ -8,6 +8,15 @@ IN_PIECES = ("fsdp",)
 """Strategies under which a process holds pieces of the base's weights."""
 
 
+def require_offered(value: object) -> object:
+    """The value; a ValueError that names the strategy which divides the same where it is DeepSpeed's third stage."""
+    if value == "zero3":
+        raise ValueError(
+            "parallel.strategy: zero3 is not offered; fsdp divides the same: weights, gradients, states of the optimizer"
+        )
+    return value
+
+
 def strategy_obstacle(strategy: str, adapter: AdapterSection, optim: str) -> str | None:
     """Why the strategy cannot train this; None where nothing is in the way."""
     return _optimizer_obstacle(strategy, adapter, optim) or (
