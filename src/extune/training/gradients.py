@@ -20,7 +20,7 @@ def gradient_of(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.T
     Of weights in pieces it has this process's pieces.
     """
     if is_in_pieces(model):  # what autograd sees are gathered copies: pieces get their gradient in a backward pass only
-        loss.backward()
+        torch.autograd.backward(loss)
         found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
         model.zero_grad(set_to_none=True)
         return found
@@ -48,7 +48,7 @@ def average_gradients(model: torch.nn.Module) -> None:
     together = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(together)
     together /= torch.distributed.get_world_size()
-    for gradient, mean in zip(gradients, together.split([one.numel() for one in gradients]), strict=True):
+    for gradient, mean in zip(gradients, torch.split(together, [one.numel() for one in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 

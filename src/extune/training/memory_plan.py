@@ -138,7 +138,8 @@ def recorded(model: torch.nn.Module, *, hold: bool = True) -> Iterator[Kept]:
             kept.add(tensor, storage.nbytes())
         return tensor if hold else None
 
-    handles = [part.register_forward_pre_hook(pass_over) for part in model.modules() if is_in_pieces(model)]
+    parts = model.modules() if is_in_pieces(model) else ()
+    handles = [part.register_forward_pre_hook(pass_over) for part in parts]
     try:
         with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
             yield kept

@@ -70,7 +70,7 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
     """
     packs = collator.packs(rows)
     largest = max(packs, key=lambda pack: pack["input_ids"].numel())
-    trained = sum(parameter.requires_grad for parameter in model.parameters())
+    trained: int = sum(parameter.requires_grad for parameter in model.parameters())
     if not trained:
         raise TrainingError(
             "no weight is trainable",

@@ -98,8 +98,8 @@ def plan_batches(
 
 def _gathered_bytes(model: PreTrainedModel) -> int:
     base = model.get_base_model() if hasattr(model, "peft_config") else model
-    with_gradients = 2 if has_trained_pieces(model) else 1
-    return with_gradients * count_gathered(base) * next(base.parameters()).element_size()
+    element: int = next(base.parameters()).element_size()
+    return count_gathered(base) * element * (2 if has_trained_pieces(model) else 1)  # and their gradients
 
 
 def _shares(model: PreTrainedModel, setup: TrainingSetup) -> Shares:

@@ -102,7 +102,8 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         self.setup, self.score_dev = setup, score_dev
         self.compiled_view = self._compile() if setup.compiled else None
         self.speed = Speed()
-        if is_in_pieces(model):
+        self.in_pieces, self.trains_pieces = is_in_pieces(model), has_trained_pieces(model)
+        if self.in_pieces:
             model._is_accelerate_prepared = True  # accelerate (1.15) would refuse it, and there is nothing to wrap
             begin_alike(model)
 
@@ -123,9 +124,9 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what can be trained on, also of p_tuning, of which peft saves the result alone."""
         folder = Path(output_dir or self.args.output_dir)
-        if has_trained_pieces(self.model):
+        if self.trains_pieces:
             self.model.save_pretrained(folder)  # by all processes, and the first one writes
-        elif is_in_pieces(self.model):
+        elif self.in_pieces:
             if self.args.should_save:
                 self._save(str(folder), state_dict=adapter_state(self.model))
         else:
@@ -133,19 +134,19 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
             save_prompt_encoder(self.model, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
-        if has_trained_pieces(self.model):
+        if self.trains_pieces:
             load_into_pieces(self.model, Path(resume_from_checkpoint))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
-        if has_trained_pieces(self.model):
+        if self.trains_pieces:
             load_into_pieces(self.model, Path(self.state.best_model_checkpoint))
         else:
             super()._load_best_model()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not has_trained_pieces(self.model):
+        if self.optimizer is None or not self.trains_pieces:
             super()._save_optimizer_and_scheduler(output_dir)
             return
         save_states(self.optimizer, Path(output_dir))
@@ -153,7 +154,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None or not has_trained_pieces(self.model):
+        if checkpoint is None or self.optimizer is None or not self.trains_pieces:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         load_states(self.optimizer, Path(checkpoint))
@@ -204,7 +205,7 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
                         loss = loss * 0
                     self._backward(loss, ends_batch=is_last)
                 total += loss.detach()
-            if is_in_pieces(self.model) and self.accelerator.sync_gradients:
+            if self.in_pieces and self.accelerator.sync_gradients:
                 average_gradients(self.model)
         return total
 
