@@ -42,10 +42,11 @@ from extune.training.zero import pieces_of, require_strategy
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 no_deepspeed = find_spec("deepspeed") is None or not (shutil.which("g++") and shutil.which("ninja"))
 needs_deepspeed = pytest.mark.skipif(no_deepspeed, reason="on CPUs DeepSpeed compiles with g++ and ninja")
+needs_fsdp = pytest.mark.skipif(torch.backends.mps.is_available(), reason="torch's FSDP has no exchange for Apple's GPUs")
 STRATEGIES = [
     ("ddp", "lora"),
-    ("fsdp", "lora"),
-    *(pytest.param(("fsdp", name), marks=pytest.mark.slow) for name in ("full", "freeze", "ia3")),
+    pytest.param(("fsdp", "lora"), marks=needs_fsdp),
+    *(pytest.param(("fsdp", name), marks=[needs_fsdp, pytest.mark.slow]) for name in ("full", "freeze", "ia3")),
     *(pytest.param((name, "lora"), marks=[needs_deepspeed, pytest.mark.slow]) for name in ("zero1", "zero2")),
 ]
 ADAPTERS = {
@@ -264,6 +265,13 @@ def test_several_processes_without_deepspeed_are_told_the_command(monkeypatch: p
     require_strategy(ParallelSection(strategy="ddp"))
     with pytest.raises(RecipeError, match=r'pip install "extune\[deepspeed\]"'):
         require_strategy(ParallelSection(strategy="zero2"))
+
+
+def test_weights_are_not_divided_where_torch_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(RecipeError, match=r"parallel\.strategy=ddp"):
+        require_strategy(ParallelSection(strategy="fsdp"))
 
 
 def test_zero_needs_every_trained_weight_in_every_pack(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

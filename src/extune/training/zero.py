@@ -10,6 +10,7 @@ import logging
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import patch_environment
 
@@ -33,7 +34,7 @@ def pieces_of(section: ParallelSection) -> int:
 
 
 def require_strategy(section: ParallelSection) -> None:
-    """Say that one process trains alone, and raise a RecipeError where several need DeepSpeed and it is absent."""
+    """Say that one process trains alone, and raise a RecipeError where several lack what the strategy needs."""
     if section.strategy == "ddp":
         return
     if this_process().count == 1:
@@ -46,6 +47,13 @@ def require_strategy(section: ParallelSection) -> None:
             where=f"parallel.strategy: {section.strategy}",
             expected="the extra `deepspeed` of extune",
             fix='pip install "extune[deepspeed]", or parallel.strategy=ddp, which computes the same and needs more memory',
+        )
+    elif section.strategy in IN_PIECES and torch.backends.mps.is_available():
+        raise RecipeError(
+            "weights are not divided among processes on this machine",
+            where=f"parallel.strategy: {section.strategy}",
+            expected="GPUs of CUDA, or CPUs: torch's FSDP has no exchange for Apple's GPUs",
+            fix="parallel.strategy=ddp",
         )
 
 
