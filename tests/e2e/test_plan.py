@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,16 @@ def test_an_unknown_base_is_an_error(recipe_file: Path, extune: Extune) -> None:
 @pytest.mark.parametrize("recipe", ["fudan-news", "tcm-ner-ptuning"])
 def test_shipped_recipes_can_be_planned(recipe: str, extune: Extune) -> None:
     assert extune("check", recipe, "--plan", "base.model=embedded").code == 0
+
+
+def test_several_gpus_divide_what_the_strategy_divides(extune: Extune) -> None:
+    words = ["--plan", "base.model=hf:Qwen/Qwen2-7B-Instruct", "adapter.method=full", "--nproc", 8]
+    needed = {}
+    for strategy in ("ddp", "zero1", "zero2", "fsdp"):
+        done = extune("check", "tcm-ner", *words, f"parallel.strategy={strategy}")
+        assert done.code == 0, done.err
+        assert f"one of 8 GPUs, parallel.strategy: {strategy}" in done.out
+        needed[strategy] = float(re.findall(r"\ball\W+([\d.]+)", done.out)[0])
+    assert needed["ddp"] > needed["zero1"] > needed["zero2"] > needed["fsdp"]
+    alone = extune("check", "tcm-ner", *words[:-2], "parallel.strategy=zero2")
+    assert "divides nothing with one GPU" in alone.out

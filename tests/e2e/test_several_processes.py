@@ -20,7 +20,7 @@ from extune.runs.run_dir import RunDir
 
 no_deepspeed = find_spec("deepspeed") is None or not (shutil.which("g++") and shutil.which("ninja"))
 needs_deepspeed = pytest.mark.skipif(no_deepspeed, reason="on CPUs DeepSpeed compiles with g++ and ninja")
-STRATEGIES = ["ddp", pytest.param("zero2", marks=needs_deepspeed)]
+STRATEGIES = ["ddp", "fsdp", pytest.param("zero2", marks=needs_deepspeed)]
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo is tried out on Linux")
 
 

@@ -102,6 +102,15 @@ def test_the_file_names_the_recipe_unless_it_says_so_itself(tmp_path: Path, reci
         (MINIMAL + "parallel: {strategy: zero4}\n", 2, "'zero2'"),
         ("task: {kind: record, fields: {a: {kind: text, distinct: true}}}\n", 1, "distinct is for verbatim lists"),
         (MINIMAL + "parallel: {strategy: zero1}\ntraining: {optim: adafactor}\n", None, "it needs whole matrices"),
+        (MINIMAL + "parallel: {strategy: zero3}\n", 2, "fsdp divides the same"),
+        (MINIMAL + "parallel: {strategy: fsdp}\nadapter: {method: qlora}\n", None, "matrices in 4 bits"),
+        (MINIMAL + "parallel: {strategy: fsdp}\nadapter: {method: p_tuning}\n", None, "stand outside of the layers"),
+        (MINIMAL + "parallel: {strategy: fsdp}\nadapter: {use_dora: true}\n", None, "whole weight columns"),
+        (
+            MINIMAL + "parallel: {strategy: fsdp}\nadapter: {method: full}\ntraining: {optim: adamw_8bit}\n",
+            None,
+            "bitsandbytes takes no pieces",
+        ),
         ("a: &x {b: 1}\ntask: *x\n", 2, "aliases"),
     ],
 )

@@ -18,7 +18,7 @@ from extune.models.published_configs import PUBLISHED
 from extune.models.quantize import quantization_of
 from extune.recipe.adapters import METHODS
 from extune.recipe.load import recipe_from_values
-from extune.recipe.sections import Recipe
+from extune.recipe.sections import ParallelSection, Recipe
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import shared_prefix_length
 from extune.training import packed_attention
@@ -239,3 +239,19 @@ def test_precision_elsewhere_holds_frozen_bases_small(dtype: str) -> None:
 
 def test_names_of_published_shapes_are_in_small_letters() -> None:
     assert all(name == name.lower() and name.count("/") == 1 for name in PUBLISHED)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("strategy", ["ddp", "zero1", "zero2", "fsdp"])
+def test_processes_hold_their_share_of_what_the_strategy_divides(strategy: str, method: str) -> None:
+    recipe = recipe_with({"method": method}).model_copy(update={"parallel": ParallelSection(strategy=strategy)})
+    config = find_config("embedded").config
+    whole, part = (measure_model(config, recipe, FLOAT32, processes).fixed for processes in (1, 4))
+    everywhere = {"ddp": set(), "zero1": {"optimizer"}, "zero2": {"optimizer", "gradients"}, "fsdp": {"weights"}}[strategy]
+    if (strategy, method) == ("fsdp", "full"):
+        everywhere |= {"optimizer", "gradients"}
+    for name in ("weights", "adapter", "gradients", "optimizer", "casts"):
+        assert getattr(part, name) == getattr(whole, name) // (4 if name in everywhere else 1), name
+    assert (part.gathered > 0) == (strategy == "fsdp")
+    assert part.total <= whole.total
+    assert whole.gathered == 0

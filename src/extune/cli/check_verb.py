@@ -37,12 +37,13 @@ def check(
     plan: Annotated[
         bool, typer.Option("--plan", help="Instead: memory and tokens of the training, without any weights.")
     ] = False,
+    nproc: Annotated[int, typer.Option(min=1, help="With --plan: GPUs that train together; the memory of one.")] = 1,
 ) -> None:
     """Read all data of a recipe and say what is wrong with it, before anything is trained."""
     loaded = load_recipe(recipe, *(overrides or ()))
     quiet_libraries()
     if plan:
-        _show_plan(loaded, json)
+        _show_plan(loaded, json, nproc)
         return
     from extune.reporting.check_page import write_check_page
     from extune.stages.check import check as check_recipe
@@ -66,11 +67,11 @@ def check(
     note("next: extune train " + shlex.join(words))
 
 
-def _show_plan(recipe: Recipe, json: Path | None) -> None:
+def _show_plan(recipe: Recipe, json: Path | None, nproc: int) -> None:
     from extune.cli.plan_view import print_plan
     from extune.stages.plan import plan as plan_training
 
-    plan = plan_training(recipe)
+    plan = plan_training(recipe, nproc)
     print_plan(plan)
     if json is not None:
         write_json(json, plan.to_json())

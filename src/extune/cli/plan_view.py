@@ -16,6 +16,8 @@ def print_plan(plan: TrainingPlan) -> None:
 
     memory = plan.memory
     say(f"{plan.recipe} on {plan.base}: {memory.parameters:,} parameters, {memory.trained:,} trained (config: {plan.origin})")
+    if plan.processes > 1:
+        say(f"one of {plan.processes} GPUs, parallel.strategy: {plan.strategy}")
     packs = (plan.one_row, plan.batch)
     fixed = {
         f"weights, {'4 bits, rest ' if plan.method == 'qlora' else ''}{plan.precision.weights}": memory.fixed.weights,
@@ -24,6 +26,8 @@ def print_plan(plan: TrainingPlan) -> None:
         "optimizer": memory.fixed.optimizer,
         "casts": memory.fixed.casts,
     }
+    if memory.fixed.gathered:
+        fixed["weights gathered at one time"] = memory.fixed.gathered
     rows = [(name, *(f"{size / GIB:.2f}",) * len(packs)) for name, size in fixed.items()]
     for name, sizes in zip(
         ("activations, at most", "logits, at most"), zip(*map(memory.varying, packs), strict=True), strict=True

@@ -21,6 +21,7 @@ from extune.files import hash_files, hash_text
 from extune.models.hub.cache import download_model, find_commit, find_downloaded, open_hub
 from extune.models.legacy.cache import native_folder
 from extune.models.legacy.recognise import is_legacy, recognise
+from extune.models.pieces import loading_in_pieces
 from extune.models.quantize import keep_gradients, loading_arguments
 from extune.recipe.hub_name import HubModel, parse_hub_model
 from extune.recipe.sections import BaseSection
@@ -140,7 +141,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def load_base(folder: Path, dtype: str, device: str, quantization: Quantization | None = None) -> PreTrainedModel:
+def load_base(
+    folder: Path, dtype: str, device: str, quantization: Quantization | None = None, pieces: int = 1
+) -> PreTrainedModel:
     """The model in `folder`, in evaluation mode.
 
     Args:
@@ -148,6 +151,7 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
         dtype: `float32`, `bfloat16`, `float16`, or `auto` as in `choose_dtype`.
         device: from `choose_device`.
         quantization: hold linear layers in 4 bits and compute in `dtype`; None: whole weights.
+        pieces: processes that hold a piece of every weight each, on their device; 1: this one holds all.
 
     Raises:
         ModelError: no config, no safetensors, a corrupted file, an unknown architecture, or code of its own.
@@ -162,6 +166,7 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
             use_safetensors=True,
             local_files_only=True,
             **loading_arguments(quantization, kind, device),
+            **loading_in_pieces(pieces),
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelError(
@@ -170,7 +175,9 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
             expected="a causal language model whose architecture transformers knows",
             fix="check config.json, and that every safetensors file belongs to this model",
         ) from error
-    return (model.to(device) if quantization is None else keep_gradients(model)).eval()
+    if quantization is not None:
+        return keep_gradients(model).eval()
+    return (model if pieces > 1 else model.to(device)).eval()
 
 
 def require_safetensors(folder: Path) -> None:

@@ -5,6 +5,7 @@ It knows nothing about training. Everything is safetensors; a folder is complete
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from extune.models.base_model import (
     load_tokenizer,
     resolve_base,
 )
+from extune.models.pieces import adapter_state, has_trained_pieces
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.sections import BaseSection
 from extune.runs.contract import Contract
@@ -46,13 +48,20 @@ def save_weights(model: PreTrainedModel | PeftModel, run: Path, base: BaseSectio
             config.base_model_name_or_path = origin.repository if origin.hub == "hf" else str(origin)
             config.revision = base.revision
         with atomic_folder(run / "adapter") as folder:
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(folder, state_dict=adapter_state(model), save_embedding_layers=False)
             save_prompt_encoder(model, folder)
             (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return "adapter"
     with atomic_folder(run / "model") as folder:
         model.save_pretrained(folder, max_shard_size=_SHARD)
     return "model"
+
+
+def help_to_save_weights(model: PreTrainedModel | PeftModel) -> None:
+    """What the other processes do while the first is in `save_weights`: whole weights are gathered from the pieces of all."""
+    if has_trained_pieces(model):
+        with tempfile.TemporaryDirectory() as nothing:  # transformers writes in the first process alone
+            model.save_pretrained(nothing, max_shard_size=_SHARD)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, run: Path) -> None:

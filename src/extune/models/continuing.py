@@ -22,7 +22,7 @@ _KEY = "base.adapter"
 
 
 def start_model(
-    section: AdapterSection, base: Path, contract: Contract, device: str, earlier: RunDir | None
+    section: AdapterSection, base: Path, contract: Contract, device: str, earlier: RunDir | None, pieces: int = 1
 ) -> PreTrainedModel | PeftModel:
     """The model that training begins with.
 
@@ -32,20 +32,22 @@ def start_model(
         contract: of the new run: its dtype, its quantization and the hash of its base.
         device: from `choose_device`.
         earlier: the run to go on from; None begins anew.
+        pieces: processes among which the base's weights are divided.
 
     Raises:
         RunError: the earlier run is unfinished or damaged.
         RecipeError: its base or its method is another one.
     """
     if earlier is None:
-        return add_adapter(load_base(base, contract.dtype, device, contract.quantization), section)
+        return add_adapter(load_base(base, contract.dtype, device, contract.quantization, pieces), section)
     before = earlier.contract()
     _require_same_base(earlier, before, contract)
     _require_same_kind(earlier, before, section)
     require_unchanged(earlier.path, before)
     if section.writes_model:
-        return add_adapter(load_base(earlier.path / "model", contract.dtype, device), section)
-    return continue_adapter(load_base(base, contract.dtype, device, contract.quantization), section, earlier.path / "adapter")
+        return add_adapter(load_base(earlier.path / "model", contract.dtype, device, pieces=pieces), section)
+    model = load_base(base, contract.dtype, device, contract.quantization, pieces)
+    return continue_adapter(model, section, earlier.path / "adapter")
 
 
 def _require_same_base(earlier: RunDir, before: Contract, contract: Contract) -> None:

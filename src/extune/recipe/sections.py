@@ -13,11 +13,12 @@ from extune.recipe.endpoint import EndpointSection
 from extune.recipe.engines import AnyEngine
 from extune.recipe.hub_name import parse_hub_model
 from extune.recipe.section import Section
+from extune.recipe.strategy import require_offered, strategy_obstacle
 
 ExtractionFormatName = Literal["lines", "pairs", "json", "inline", "bio"]
 FormatName = Literal["lines", "pairs", "json", "inline", "bio", "fields", "choice", "choices", "answer"]
 ReaderName = Literal["auto", "bio", "spans", "rows", "label-studio", "prodigy", "doccano", "cluener", "cmeee", "uie", "brat"]
-StrategyName = Literal["ddp", "zero1", "zero2"]
+StrategyName = Literal["ddp", "zero1", "zero2", "fsdp"]
 TrackerName = Literal["tensorboard", "wandb", "swanlab", "mlflow"]
 PackingName = Literal["shared_prefix", "plain", "off"]
 MetricName = Literal["f1", "macro_f1", "accuracy", "rouge_l", "loss"]
@@ -195,9 +196,10 @@ class TrainingSection(Section):
 class ParallelSection(Section):
     """How the processes of one training (`extune train RECIPE --nproc 2`) divide it; one process does all of it."""
 
-    strategy: StrategyName = Field(
+    strategy: Annotated[StrategyName, BeforeValidator(require_offered)] = Field(
         "ddp",
-        description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too",
+        description="ddp: the rows; DeepSpeed's zero1: the optimizer's states too; zero2: the gradients too; torch's fsdp: the"
+        " base's weights too",
     )
 
 
@@ -305,11 +307,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _strategy_divides_what_is_trained(self) -> Recipe:
-        if self.parallel.strategy != "ddp" and self.training.optim == "adafactor":
-            raise ValueError(
-                f"training.optim: adafactor cannot be used with parallel.strategy: {self.parallel.strategy}: it needs whole"
-                " matrices, and a process has pieces of them"
-            )
+        reason = strategy_obstacle(self.parallel.strategy, self.adapter, self.training.optim)
+        if reason is not None:
+            raise ValueError(reason)
         return self
 
     @model_validator(mode="after")

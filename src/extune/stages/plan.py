@@ -41,7 +41,7 @@ class EpochCount:
         tokens: of all rows.
         computed: tokens that the model computes where a batch makes one pack: the prefix that it shares is counted once.
         targets: tokens that are learned.
-        steps: of the optimizer, on one GPU.
+        steps: of the optimizer.
         prefix: tokens that all rows share; 0 where some row is longer than the budgets in tokens of another tokenizer.
         exact: counted with the base's tokenizer; else with the embedded base's, a token a character, which is more.
     """
@@ -59,9 +59,10 @@ class EpochCount:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A training, planned for one GPU that multiplies bfloat16, or for each of several that hold the model whole (DDP).
+    """A training, planned for GPUs that multiply bfloat16: the memory of one.
 
     Attributes:
+        strategy: what they divide. processes: GPUs that train together.
         origin: where the base's config is from.
         memory: of the model.
         one_row: the longest row alone, which is the least that has to fit.
@@ -73,6 +74,8 @@ class TrainingPlan:
     recipe: str
     base: str
     method: str
+    strategy: str
+    processes: int
     origin: str
     precision: Precision
     memory: ModelMemory
@@ -100,6 +103,8 @@ class TrainingPlan:
             "recipe": self.recipe,
             "base": self.base,
             "method": self.method,
+            "strategy": self.strategy,
+            "processes": self.processes,
             "config": self.origin,
             "weights_dtype": self.precision.weights,
             "autocast": self.precision.autocast,
@@ -113,8 +118,12 @@ class TrainingPlan:
         }
 
 
-def plan(recipe: Recipe) -> TrainingPlan:
+def plan(recipe: Recipe, processes: int = 1) -> TrainingPlan:
     """Measure a training without doing it.
+
+    Args:
+        recipe: of the training.
+        processes: that train together, each on a GPU of its own.
 
     Raises:
         RecipeError: the base's config is not here and its shape is not known.
@@ -122,8 +131,8 @@ def plan(recipe: Recipe) -> TrainingPlan:
     """
     found = find_config(recipe.base.model, recipe.base.revision)
     precision = precision_where(recipe.base.dtype, recipe.adapter.method, gpu=True, native=True)
-    memory = measure_model(found.config, recipe, precision)
-    epoch = _count_epoch(recipe, found.folder)
+    memory = measure_model(found.config, recipe, precision, processes)
+    epoch = _count_epoch(recipe, found.folder, processes)
     prompt = recipe.prompt.max_input_tokens if epoch is None else epoch.longest_prompt
     answer = recipe.prompt.max_answer_tokens if epoch is None else epoch.longest_answer
     shared = memory.obstacle is None
@@ -136,17 +145,19 @@ def plan(recipe: Recipe) -> TrainingPlan:
         recipe=recipe.name,
         base=recipe.base.model,
         method=recipe.adapter.method,
+        strategy=recipe.parallel.strategy,
+        processes=processes,
         origin=found.origin,
         precision=precision,
         memory=memory,
         one_row=PackShape(1, prefix, longest, answer, shared),
         batch=PackShape(rows, prefix, longest, rows * answer, shared),
         epoch=epoch,
-        notes=_list_notes(recipe, memory, epoch),
+        notes=_list_notes(recipe, memory, epoch, processes),
     )
 
 
-def _list_notes(recipe: Recipe, memory: ModelMemory, epoch: EpochCount | None) -> tuple[str, ...]:
+def _list_notes(recipe: Recipe, memory: ModelMemory, epoch: EpochCount | None, processes: int) -> tuple[str, ...]:
     notes = ["weights, adapter, gradients and optimizer are counted; activations and logits are upper estimates"]
     if epoch is None:
         notes.append("data.train is not named: every row counts as long as prompt.max_input_tokens and max_answer_tokens allow")
@@ -156,12 +167,14 @@ def _list_notes(recipe: Recipe, memory: ModelMemory, epoch: EpochCount | None) -
         notes.append(
             "without gradient checkpointing, which auto turns on where the longest row does not fit into the free memory"
         )
+    if processes == 1 and recipe.parallel.strategy != "ddp":
+        notes.append(f"parallel.strategy: {recipe.parallel.strategy} divides nothing with one GPU; --nproc N plans for N")
     if memory.obstacle is not None:
         notes.append(f"batches are padded and do not share their prefix: {memory.obstacle}")
     return tuple(notes)
 
 
-def _count_epoch(recipe: Recipe, folder: Path | None) -> EpochCount | None:
+def _count_epoch(recipe: Recipe, folder: Path | None, processes: int) -> EpochCount | None:
     """Encode the training data, as training does where the base's tokenizer is here."""
     if name_split(recipe.data, "train") is None:
         return None
@@ -179,10 +192,10 @@ def _count_epoch(recipe: Recipe, folder: Path | None) -> EpochCount | None:
         contract = contract.model_copy(update={"max_input_tokens": _ANY_LENGTH, "max_answer_tokens": _ANY_LENGTH})
     encoder = build_encoder(tokenizer, contract, lookup)
     rows = [row for example in examples for row in encoder.encode_rows(example)]
-    return _count_rows(recipe, rows, exact) if rows else None
+    return _count_rows(recipe, rows, exact, processes) if rows else None
 
 
-def _count_rows(recipe: Recipe, rows: Sequence[EncodedRow], exact: bool) -> EpochCount:
+def _count_rows(recipe: Recipe, rows: Sequence[EncodedRow], exact: bool, processes: int) -> EpochCount:
     """Counts; what is longer than the budgets counts as long as they are."""
     most_prompt, most_answer = recipe.prompt.max_input_tokens, recipe.prompt.max_answer_tokens
     size, training = recipe.training.per_device_train_batch_size, recipe.training
@@ -197,7 +210,7 @@ def _count_rows(recipe: Recipe, rows: Sequence[EncodedRow], exact: bool) -> Epoc
         tokens=tokens,
         computed=tokens - prefix * (len(rows) - batches) if training.packing == "shared_prefix" else tokens,
         targets=sum(answers),
-        steps=math.ceil(batches / training.gradient_accumulation_steps),
+        steps=math.ceil(math.ceil(len(rows) / (size * processes)) / training.gradient_accumulation_steps),
         prefix=prefix,
         longest_prompt=max(prompts),
         longest_answer=max(answers),

@@ -20,11 +20,12 @@ from extune.data.readers import ReadResult
 from extune.data.split_reading import SplitReading
 from extune.data.splits import find_split, name_split, read_split, require_name
 from extune.domain.example import Example
+from extune.domain.prediction import Prediction
 from extune.errors import RecipeError, RunError
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.files import write_json, write_text
 from extune.models.base_model import choose_device, hash_base, is_here, load_tokenizer, pin_base, resolve_base
-from extune.models.checkpoint import hash_weights, save_tokenizer, save_weights
+from extune.models.checkpoint import hash_weights, help_to_save_weights, save_tokenizer, save_weights
 from extune.models.continuing import start_model
 from extune.models.quantize import quantization_of
 from extune.predicting.draft import draft_contract
@@ -41,13 +42,14 @@ from extune.runs.contract import Contract, write_contract
 from extune.runs.manifest import SplitProvenance, hash_data, list_skips, now, write_manifest
 from extune.runs.run_dir import RunDir
 from extune.tokens.encode import Encoder
+from extune.training.lockstep import in_lockstep
 from extune.training.losses import sum_target_losses
 from extune.training.precision import Precision, choose_precision
 from extune.training.processes import Process, gather_shares, share_of, this_process
 from extune.training.setup import TrainingSetup
 from extune.training.tracking import require_trackers
 from extune.training.trainer import ScoreDev, train_model
-from extune.training.zero import require_strategy
+from extune.training.zero import pieces_of, require_strategy
 
 _RUNS = Path("runs")
 
@@ -163,7 +165,7 @@ def _train_once(
     chosen = _choose_dev(recipe, dev)
     dev_encoder = _encode_dev(dev, chosen, tokenizer, contract)
     set_seed(recipe.training.seed)  # the fresh adapter's weights are random
-    model = start_model(recipe.adapter, base, contract, device, earlier)
+    model = start_model(recipe.adapter, base, contract, device, earlier, pieces_of(recipe.parallel))
     predictor = replace(build_predictor(model, tokenizer, contract), encoder=dev_encoder)
     score_dev = _build_score_dev(recipe, model, predictor, chosen) if chosen else None
     setup = _set_up(recipe, run, precision)
@@ -178,11 +180,13 @@ def _train_once(
     finally:
         if process.is_first and run.log.exists():
             draw_curves(run.log, run.curves)
+    least = _choose_least(recipe, model, predictor, chosen)
     if not process.is_first:
+        help_to_save_weights(model)
         return
     weights = save_weights(model, run.path, recipe.base)
     trained = {"weights": weights, "weights_hash": hash_weights(run.path, weights)}
-    contract = contract.model_copy(update=trained | _choose_least(recipe, predictor, chosen))
+    contract = contract.model_copy(update=trained | least)
     save_tokenizer(tokenizer, run.path)
     write_manifest(
         run.manifest_file,
@@ -219,11 +223,13 @@ def _choose_dev(recipe: Recipe, dev: _Split) -> tuple[Example, ...]:
     return dev.examples[: recipe.selection.dev_limit]
 
 
-def _choose_least(recipe: Recipe, predictor: Predictor, dev: Sequence[Example]) -> dict[str, float]:
+def _choose_least(
+    recipe: Recipe, model: PreTrainedModel | PeftModel, predictor: Predictor, dev: Sequence[Example]
+) -> dict[str, float]:
     """The contract's `min_confidence`, where dev decides; the model has its final weights."""
     if recipe.selection.min_confidence != "auto":
         return {}
-    predictions = list(predictor.predict_many(dev))
+    predictions = _predict_together(model, predictor, dev)
     return {"min_confidence": choose_min_confidence(recipe.task, dev, predictions, recipe.metric)}
 
 
@@ -279,17 +285,28 @@ def _build_score_dev(
         rows = [row for example in mine for row in encoder.encode_rows(example)]
 
         def score_loss() -> dict[str, float]:
-            losses = gather_shares([sum_target_losses(model, rows)], this_process().count)
+            with in_lockstep(model):
+                own = sum_target_losses(model, rows)
+            losses = gather_shares([own], this_process().count)
             mean = sum(loss.total for loss in losses) / sum(loss.tokens for loss in losses)
             return {"loss": mean, "rows": len(examples)}
 
         return score_loss
 
     def score() -> dict[str, float]:
-        predictions = gather_shares(list(predictor.predict_many(mine)), len(examples))
+        predictions = _predict_together(model, predictor, examples)
         return score_predictions(recipe.task, examples, predictions, resamples=0).dev_figures() | {"rows": len(examples)}
 
     return score
+
+
+def _predict_together(
+    model: PreTrainedModel | PeftModel, predictor: Predictor, examples: Sequence[Example]
+) -> list[Prediction]:
+    """All predictions, in every process; each predicts its share."""
+    with in_lockstep(model):
+        answered = list(predictor.predict_many(share_of(examples)))
+    return gather_shares(answered, len(examples))
 
 
 def _require_readable(recipe: Recipe, given: Sequence[Example] | None) -> None:

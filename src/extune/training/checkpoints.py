@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 _STATE = "trainer_state.json"
 _NEEDED = {
     "weights": ("*.safetensors",),
-    "optimizer": ("optimizer.pt", "global_step*/*.pt"),  # the latter are DeepSpeed's, a part for each process
+    "optimizer": ("optimizer.pt", "optimizer_*.pt", "global_step*/*.pt"),  # FSDP's and DeepSpeed's: a part for each process
     "random states": ("rng_state*.pth",),
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from extune.models.adapters import add_adapter, count_virtual_tokens
+from extune.models.pieces import count_gathered
 from extune.recipe.adapters import AdapterSection, LoraAdapter, PromptTuningAdapter, QloraAdapter
 from extune.recipe.sections import Recipe
 from extune.training.memory_of_activations import PackShape, TrainedShape, activation_bytes, logit_bytes
+from extune.training.memory_shares import Shares, shares_of
 from extune.training.precision import Precision
 from extune.training.preflight import packing_obstacle
 
@@ -32,7 +34,7 @@ states below which they stay in 32 bits."""
 
 @dataclass(frozen=True)
 class FixedMemory:
-    """What does not depend on the texts, in bytes.
+    """What does not depend on the texts, in bytes, in one of the processes that train together.
 
     Attributes:
         weights: of the base, as it is held while it trains; for `full` and `freeze` all of the model.
@@ -40,6 +42,8 @@ class FixedMemory:
         gradients: of everything that is trained, float32.
         optimizer: its states.
         casts: copies of trained weights in bfloat16 (autocast), and the largest matrix that 4 bits are unpacked to.
+        gathered: of weights in pieces, what is whole at one time: the head's, a layer's and the next one's, and their gradients
+            where they are trained.
     """
 
     weights: int
@@ -47,11 +51,23 @@ class FixedMemory:
     gradients: int
     optimizer: int
     casts: int
+    gathered: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.adapter + self.gradients + self.optimizer + self.casts
+        return self.weights + self.adapter + self.gradients + self.optimizer + self.casts + self.gathered
+
+    def divided(self, shares: Shares, gathered: int) -> FixedMemory:
+        """The part of one of several processes."""
+        return replace(
+            self,
+            weights=self.weights // shares.weights,
+            adapter=self.adapter // shares.adapter,
+            gradients=self.gradients // shares.gradients,
+            optimizer=self.optimizer // shares.optimizer,
+            gathered=gathered,
+        )
 
 
 @dataclass(frozen=True)
@@ -76,13 +92,14 @@ class ModelMemory:
         return activation_bytes(self.shape, pack), logit_bytes(self.shape, pack)
 
 
-def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision) -> ModelMemory:
+def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision, processes: int = 1) -> ModelMemory:
     """Build the model with its adapter on the meta device and count.
 
     Args:
         config: of the base.
         recipe: of which adapter and training sections count.
         precision: in which it is to train.
+        processes: that train together, each on a GPU of its own; the memory is that of one.
     """
     section, packing = recipe.adapter, recipe.training.packing
     with torch.device("meta"):
@@ -109,12 +126,15 @@ def measure_model(config: PretrainedConfig, recipe: Recipe, precision: Precision
         optimizer=sum(optimizer_bytes(recipe.training.optim, tuple(one.shape)) for one in trained),
         casts=casts,
     )
+    strategy = recipe.parallel.strategy
+    shares = shares_of(strategy, processes, trains_adapter=not section.writes_model)
+    gathered = count_gathered(base) * width * (2 if section.writes_model else 1) if shares.weights > 1 else 0
     text = config.get_text_config()
     computed = 2 if precision.autocast or precision.weights == "bfloat16" else _FLOAT32
     return ModelMemory(
         parameters=sum(one.numel() for one in whole.values()),
         trained=sum(one.numel() for one in trained),
-        fixed=fixed,
+        fixed=fixed.divided(shares, gathered),
         obstacle=packing_obstacle(model) if packing == "shared_prefix" else f"training.packing is {packing}",
         shape=TrainedShape(
             hidden=text.hidden_size,

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psutil
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from extune.models.pieces import is_in_pieces, own_part
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator, target_losses
 from extune.training.memory_estimate import fits, optimizer_bytes
+from extune.training.memory_shares import Shares
 
 MOST_TOKENS = 8192
 """Longer packs were not faster: from about 2,000 tokens on, every matrix is large enough."""
@@ -65,7 +67,7 @@ class MemoryPlan:
     """One step with the largest pack, in bytes.
 
     Attributes:
-        weights: of the base, as it is held.
+        weights: of the base, as it is held; in pieces, with what is gathered of them at one time.
         adapter: trained weights beside the base; 0 where all of the model is trained.
         activations: kept for the backward pass, and what one layer of it needs for a moment.
         logits: kept and their gradients; logits_full: the same if every token of the pack had logits and a loss.
@@ -90,6 +92,16 @@ class MemoryPlan:
         """All that is held at once."""
         return self.weights + self.adapter + self.gradients + self.optimizer + self.activations + self.logits
 
+    def divided(self, shares: Shares, gathered: int) -> MemoryPlan:
+        """The plan of one of several processes; `gathered`: bytes of weights that are whole for a moment."""
+        return replace(
+            self,
+            weights=self.weights // shares.weights + gathered,
+            adapter=self.adapter // shares.adapter,
+            gradients=self.gradients // shares.gradients,
+            optimizer=self.optimizer // shares.optimizer,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Everything, in bytes."""
         return asdict(self) | {"peak": self.peak}
@@ -111,20 +123,33 @@ def recorded(model: torch.nn.Module, *, hold: bool = True) -> Iterator[Kept]:
         model: whose weights are not counted.
         hold: keep it, so that there can be a backward pass; else nothing is kept, and memory is not needed for it.
     """
-    weights = {one.untyped_storage().data_ptr() for one in model.parameters()}
+    weights = {_reference(own_part(one).untyped_storage()) for one in model.parameters()}
     seen: set[StorageWeakRef] = set()  # a storage that is referred to keeps its identity, also when it is freed
     kept = Kept(_vocabulary(model))
 
+    def pass_over(part: torch.nn.Module, _inputs: object) -> None:  # gathered from their pieces a moment ago
+        weights.update(_reference(own_part(one).untyped_storage()) for one in part.parameters(recurse=False))
+
     def remember(tensor: torch.Tensor) -> torch.Tensor | None:
         storage = tensor.untyped_storage()
-        reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
-        if storage.data_ptr() not in weights and reference not in seen:
+        reference = _reference(storage)
+        if reference not in weights and reference not in seen:
             seen.add(reference)
             kept.add(tensor, storage.nbytes())
         return tensor if hold else None
 
-    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        yield kept
+    parts = model.modules() if is_in_pieces(model) else ()
+    handles = [part.register_forward_pre_hook(pass_over) for part in parts]
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+            yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _reference(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def plan_pack_tokens(model: torch.nn.Module, row: EncodedRow, device: torch.device) -> int:
@@ -148,17 +173,17 @@ def measure_row(model: torch.nn.Module, row: EncodedRow, device: torch.device) -
     return kept
 
 
-def needs_checkpointing(model: torch.nn.Module, optim: str, kept: Kept, device: torch.device) -> bool:
+def needs_checkpointing(model: torch.nn.Module, optim: str, kept: Kept, device: torch.device, shares: Shares) -> bool:
     """Whether a row that keeps this does not fit into the free memory, a tenth left free, beside gradients and optimizer."""
     moment = _PASSING * kept.largest + 2 * kept.largest_logits
-    needed = sum(_trained_bytes(model, optim)) + kept.activations + kept.logits + moment
+    needed = sum(_trained_bytes(model, optim, shares)) + kept.activations + kept.logits + moment
     return not fits(needed, free_memory(device))
 
 
 def plan_memory(
     model: torch.nn.Module, optim: str, kept: Kept, row: tuple[Kept, int], pack: dict[str, Any], free: int, checkpointing: bool
 ) -> MemoryPlan:
-    """The plan of a training.
+    """The plan of a training that holds everything whole.
 
     Args:
         model: with its adapter.
@@ -169,10 +194,10 @@ def plan_memory(
         free: memory before, in bytes.
         checkpointing: whether layers are computed again.
     """
-    own = {id(one) for one in model.parameters() if one.requires_grad}
-    frozen = sum(one.nbytes for one in model.parameters() if id(one) not in own)
-    trained = sum(one.nbytes for one in model.parameters() if id(one) in own)
-    gradients, states = _trained_bytes(model, optim)
+    frozen, trained = (
+        sum(one.nbytes for one in model.parameters() if one.requires_grad == is_trained) for is_trained in (False, True)
+    )
+    gradients, states = _trained_bytes(model, optim, Shares())
     tokens = pack["input_ids"].numel()
     largest, layer = kept.largest, 0
     if checkpointing:
@@ -210,10 +235,11 @@ def peak_bytes(device: torch.device) -> int | None:
     return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
 
 
-def _trained_bytes(model: torch.nn.Module, optim: str) -> tuple[int, int]:
+def _trained_bytes(model: torch.nn.Module, optim: str, shares: Shares) -> tuple[int, int]:
     """Gradients and optimizer states."""
     trained = [one for one in model.parameters() if one.requires_grad]
-    return sum(one.nbytes for one in trained), sum(optimizer_bytes(optim, tuple(one.shape)) for one in trained)
+    gradients, states = sum(one.nbytes for one in trained), sum(optimizer_bytes(optim, tuple(one.shape)) for one in trained)
+    return gradients // shares.gradients, states // shares.optimizer
 
 
 def _vocabulary(model: Any) -> int:

@@ -7,6 +7,7 @@ with this model. Weights, gradients, mode and random state are left as they were
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from extune.errors import TrainingError
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import BatchCollator
+from extune.training.gradients import gradient_of, norm_of
 
 Losses = Callable[[PreTrainedModel, dict[str, Any]], torch.Tensor]
 
@@ -68,7 +70,7 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
     """
     packs = collator.packs(rows)
     largest = max(packs, key=lambda pack: pack["input_ids"].numel())
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained: int = sum(parameter.requires_grad for parameter in model.parameters())
     if not trained:
         raise TrainingError(
             "no weight is trainable",
@@ -80,13 +82,13 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
         model.train()
         try:
             loss = losses(model, largest).mean()
-            _require_finite(loss, "the loss of the first batch")
-            gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+            _require_finite(float(loss.detach()), "the loss of the first batch")
+            gradient = gradient_of(model, loss)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             _raise_if_memory(error, largest["input_ids"].numel())
             raise
     # Not every weight needs a gradient (at the start that of LoRA's A is zero, as B is), but some must have one.
-    norm = torch.stack([gradient.float().norm() for gradient in gradients if gradient is not None] or [torch.zeros(())]).norm()
+    norm = norm_of(gradient)
     _require_finite(norm, "the gradient of the first batch")
     if norm == 0:
         raise TrainingError(
@@ -95,13 +97,13 @@ def require_first_step(model: PreTrainedModel, rows: Sequence[EncodedRow], colla
             expected="a loss that depends on the trained weights",
             fix="check that adapter.target_modules names layers that the model uses",
         )
-    return all(gradient is not None for gradient in gradients)
+    return len(gradient) == trained
 
 
-def _require_finite(value: torch.Tensor, name: str) -> None:
-    if not torch.isfinite(value):
+def _require_finite(value: float, name: str) -> None:
+    if not math.isfinite(value):
         raise TrainingError(
-            f"{name} is {value.item()}",
+            f"{name} is {value}",
             where="base.model",
             expected="a finite number",
             fix="check the base's weight files; try base.dtype=float32",

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from extune.errors import TrainingError
 from extune.models.adapters import count_virtual_tokens
+from extune.models.pieces import count_gathered, has_trained_pieces, is_in_pieces, put_away
 from extune.tokens.encode import EncodedRow
 from extune.tokens.packing import split_into_packs
 from extune.tokens.token_store import row_lengths
@@ -37,10 +38,11 @@ from extune.training.memory_plan import (
     plan_pack_tokens,
     recorded,
 )
+from extune.training.memory_shares import Shares, shares_of
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import packing_obstacle, require_first_step, to_device
-from extune.training.processes import any_process
+from extune.training.processes import any_process, smallest, this_process
 from extune.training.proof import (
     ANY_SIZE,
     answers_difference,
@@ -52,7 +54,6 @@ from extune.training.proof import (
 from extune.training.setup import TrainingSetup
 
 _LOG = logging.getLogger(__name__)
-_COMPILED = "it is not used inside compiled layers (base.compile)"
 
 
 def plan_batches(
@@ -79,26 +80,50 @@ def plan_batches(
     order = iter(LengthGroupedOrder(lengths, batch_size, args.seed))
     first = [rows[at] for at, _ in zip(order, range(batch_size), strict=False)]
     tokens = setup.max_pack_tokens or plan_pack_tokens(model, longest[0], args.device)
-    at_once = targets_at_once(model, max(first, key=_targets), args.device)
-    if at_once is None and max(map(_targets, rows)) > most_targets(model):
-        _LOG.warning("logits of long answers are not divided, and take more memory: the model changes them behind its head")
+    if is_in_pieces(model):
+        tokens = smallest(tokens, args.device)
+    at_once = _targets_at_once(model, max(first, key=_targets), max(map(_targets, rows)), args.device)
     spare = longest[-1] if args.world_size > 1 else None
     collator = BatchCollator(setup.training.packing, tokens, spare, at_once)
     collator = _exact(collator, model, setup, longest[0], split_into_packs(first, tokens)[0], args)
     losses = partial(_losses_in_precision, device=args.device, autocast=setup.autocast)
     with packed(model, collator), recorded(model) as kept:
         all_used = require_first_step(model, longest, collator, losses)
-    if setup.zero_stage and not all_used:
+    put_away(model)
+    if setup.exchanges_every_pack and not all_used:
         raise TrainingError(
             "some trained weights take no part in the loss of the first batch, such as experts that no token was sent to",
             where=f"parallel.strategy: {setup.parallel.strategy}",
-            expected="the same gradients in all processes, which ZeRO sums in the order in which they come",
+            expected="the same gradients in all processes, which exchange them in the order in which they come",
             fix="parallel.strategy=ddp, which looks for what is missing, or other adapter.target_modules",
         )
     args.ddp_find_unused_parameters = not all_used  # looking for them costs a walk through the graph in every step
     largest = max(collator.packs(longest), key=lambda pack: pack["input_ids"].numel())
     row = (row_kept, len(longest[0].ids))
-    return collator, plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+    plan = plan_memory(model, setup.training.optim, kept, row, largest, free, args.gradient_checkpointing)
+    return collator, plan.divided(_shares(model, setup), _gathered_bytes(model) if is_in_pieces(model) else 0)
+
+
+def _gathered_bytes(model: PreTrainedModel) -> int:
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    element: int = next(base.parameters()).element_size()
+    return count_gathered(base) * element * (2 if has_trained_pieces(model) else 1)  # and their gradients
+
+
+def _shares(model: PreTrainedModel, setup: TrainingSetup) -> Shares:
+    """What this process holds of all; model and setup know what several of them divide."""
+    return shares_of(setup.parallel.strategy, this_process().count, trains_adapter=hasattr(model, "peft_config"))
+
+
+def _targets_at_once(model: PreTrainedModel, row: EncodedRow, most: int, device: torch.device) -> int | None:
+    """How many targets' logits are kept together; `most`: that a row has."""
+    if is_in_pieces(model):  # a head that runs apart from its model is in pieces
+        at_once, reason = None, "the head's weights are in pieces"
+    else:
+        at_once, reason = targets_at_once(model, row, device), "the model changes them behind its head"
+    if at_once is None and most > most_targets(model):
+        _LOG.warning("logits of long answers are not divided, and take more memory: %s", reason)
+    return at_once
 
 
 def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept: Kept, device: torch.device) -> bool:
@@ -106,7 +131,7 @@ def _wants_checkpointing(model: PreTrainedModel, setup: TrainingSetup, row_kept:
     wanted = setup.training.gradient_checkpointing
     if wanted != "auto":
         return wanted
-    needed = any_process(needs_checkpointing(model, setup.training.optim, row_kept, device), device)
+    needed = any_process(needs_checkpointing(model, setup.training.optim, row_kept, device, _shares(model, setup)), device)
     adapter = getattr(model, "active_peft_config", None)
     takes_prefix = adapter is not None and adapter.peft_type == PeftType.PREFIX_TUNING  # checkpointed layers take none
     return needed and not takes_prefix and not setup.compiled and model.supports_gradient_checkpointing
@@ -121,14 +146,14 @@ def _exact(
     args: TrainingArguments,
 ) -> BatchCollator:
     """What the recipe wants, or the next slower way where that does not compute the same on the rows of the first pack."""
-    device, smallest = args.device, min(first, key=lambda row: len(row.ids))
+    device, shortest = args.device, min(first, key=lambda row: len(row.ids))
     if wanted.packing == "off":
         return wanted
-    if reason := answers_difference(model, smallest, device):
+    if reason := _agreed(model, answers_difference(model, shortest, device), device):
         _LOG.warning("training computes the logits of every token, more slowly: %s", reason)
         return replace(wanted, packing="off")
-    if not args.gradient_checkpointing and not setup.compiled and last_mlp(model) is not None:
-        reason = answers_difference(model, smallest, device, narrow=True)
+    if not args.gradient_checkpointing and not setup.compiled and not is_in_pieces(model) and last_mlp(model) is not None:
+        reason = answers_difference(model, shortest, device, narrow=True)
         if reason:
             _LOG.warning("the last layer computes every position, more slowly: %s", reason)
         wanted = replace(wanted, narrow=reason is None)
@@ -148,14 +173,29 @@ def _exact_packs(
     first_pack = replace(wanted, max_tokens=ANY_SIZE)
     if reason is None and device.type in span_attention.DEVICES:
         spans = replace(first_pack, layout="spans")
-        in_the_way = _COMPILED if setup.compiled else spans_obstacle(model, first, device, spans, autocast=setup.autocast)
+        in_the_way = _untried(model, setup) or spans_obstacle(model, first, device, spans, autocast=setup.autocast)
         if in_the_way is None:
             return replace(wanted, layout="spans")
         _LOG.warning("packs go through SDPA with masks instead of FlexAttention: %s", in_the_way)
-    if reason := reason or packing_difference(model, first, device, first_pack):
+    reason = reason or packing_difference(model, first, device, first_pack)
+    if reason := _agreed(model, reason, device):
         _LOG.warning("training runs without packing, more slowly: %s", reason)
         return replace(wanted, packing="plain")
     return wanted
+
+
+def _untried(model: PreTrainedModel, setup: TrainingSetup) -> str | None:
+    """Where FlexAttention is not used because it was never tried there."""
+    if setup.compiled:
+        return "it is not used inside compiled layers (base.compile)"
+    return "it is not used on weights in pieces (parallel.strategy: fsdp)" if is_in_pieces(model) else None
+
+
+def _agreed(model: PreTrainedModel, reason: str | None, device: torch.device) -> str | None:
+    """The reason, or that another process has one: processes that hold pieces of one model go the same way."""
+    if is_in_pieces(model) and any_process(reason is not None, device):
+        return reason or "another process found a difference"
+    return reason
 
 
 def _targets(row: EncodedRow) -> int:

@@ -82,6 +82,11 @@ def any_process(value: bool, device: torch.device) -> bool:
     return bool(largest(int(value), device))
 
 
+def smallest(value: int, device: torch.device) -> int:
+    """The smallest of the values of all processes; all of them must ask."""
+    return -largest(-value, device)
+
+
 def largest(value: int, device: torch.device) -> int:
     """The largest of the values of all processes; all of them must ask."""
     if this_process().count == 1:

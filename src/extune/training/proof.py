@@ -6,7 +6,6 @@ gradients, mode and random state are left as they were. It knows nothing about t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel
 
 from extune.tokens.encode import EncodedRow
 from extune.training.batches import MOST_LOGITS, BatchCollator, target_losses
+from extune.training.gradients import gradient_of, norm_of
 from extune.training.packed_attention import packed_attention_in
 from extune.training.precision import computing
 from extune.training.preflight import to_device, undisturbed
@@ -68,7 +68,7 @@ def packing_difference(
         _evaluate(model)
         with packed_attention_in(model):
             packed_N, difference = _loss_and_gradient(model, rows, way, device, autocast=autocast)
-        norm = _norm(difference)
+        norm = norm_of(difference)
         plain = []
         for row in rows:
             losses_N, gradient = _loss_and_gradient(model, [row], _ROWS, device, autocast=autocast)
@@ -76,7 +76,7 @@ def packing_difference(
             for name, part in gradient.items():
                 difference[name] = difference[name] - part if name in difference else -part
     plain_N = torch.cat(plain)
-    found = Distance(float((packed_N - plain_N).norm() / plain_N.norm()), _norm(difference) / norm if norm else 0.0)
+    found = Distance(float((packed_N - plain_N).norm() / plain_N.norm()), norm_of(difference) / norm if norm else 0.0)
     most = MOST[torch.bfloat16] if autocast else _most(model)
     if found.loss <= most.loss and found.gradient <= most.gradient:  # false where one is not a number
         return None
@@ -164,14 +164,8 @@ def _loss_and_gradient(
     model: PreTrainedModel, rows: Sequence[EncodedRow], collator: BatchCollator, device: torch.device, *, autocast: bool
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The targets' losses, and the gradient of their sum by the names of trained weights that it reaches."""
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     losses_N = _losses(model, rows, collator, device, autocast=autocast)
-    gradients = torch.autograd.grad(losses_N.sum(), list(trained.values()), allow_unused=True)
-    return losses_N.detach(), {name: one for name, one in zip(trained, gradients, strict=True) if one is not None}
-
-
-def _norm(gradient: dict[str, torch.Tensor]) -> float:
-    return math.sqrt(sum(float(part.float().norm()) ** 2 for part in gradient.values()))
+    return losses_N.detach(), gradient_of(model, losses_N.sum())
 
 
 def _most(model: PreTrainedModel) -> Distance:

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from extune.models.quantize import require_bitsandbytes
 from extune.recipe.sections import ParallelSection, SelectionSection, TrackingSection, TrainingSection
 from extune.training.processes import this_process
-from extune.training.zero import deepspeed_config, form_group_of_cpus, zero_stage
+from extune.training.zero import deepspeed_config, form_group_of_cpus, pieces_of, zero_stage
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class TrainingSetup:
         return zero_stage(self.parallel)
 
     @property
+    def exchanges_every_pack(self) -> bool:
+        """Whether processes wait for each other at every pack, and not once a step."""
+        return self.zero_stage > 0 or pieces_of(self.parallel) > 1
+
+    @property
     def metric(self) -> str:
         """Which figure of `score_dev` chooses the checkpoint; F1 where nobody chose."""
         return self.selection.metric or "f1"
@@ -59,6 +64,11 @@ class ExtuneArguments(TrainingArguments):  # type: ignore[misc]
         """Of this process."""
         device: torch.device = super().device
         return torch.device("cpu") if device.type == "cpu" else device
+
+    @property
+    def place_model_on_device(self) -> bool:
+        """The model is there already."""
+        return False
 
 
 def build_arguments(setup: TrainingSetup, checkpoints: Path, rows: int, *, scored: bool) -> ExtuneArguments:

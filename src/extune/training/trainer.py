@@ -21,9 +21,11 @@ from accelerate.data_loader import prepare_data_loader
 from rich.console import Console
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
 from extune.errors import TrainingError
 from extune.models.adapters import load_prompt_encoder, save_prompt_encoder
+from extune.models.pieces import adapter_state, has_trained_pieces, is_in_pieces, load_into_pieces
 from extune.recipe.sections import SelectionSection
 from extune.tokens.encode import EncodedRow
 from extune.tokens.token_store import row_lengths
@@ -32,8 +34,9 @@ from extune.training.callbacks import InterruptCallback, LogCallback, ProgressCa
 from extune.training.checkpoints import last_checkpoint, raise_if_unwritable, require_processes, step_of
 from extune.training.compiling import compile_layers, compiling_obstacle
 from extune.training.data_order import BatchesOfProcess, LengthGroupedOrder
+from extune.training.gradients import average_gradients, begin_alike
 from extune.training.memory_plan import peak_bytes
-from extune.training.optimizer import build_loraplus_optimizer
+from extune.training.optimizer import build_loraplus_optimizer, load_states, save_states
 from extune.training.precision import computing
 from extune.training.preflight import require_rows, to_device, undisturbed
 from extune.training.preparation import model_restored, no_foreign_bars, packed, plan_batches
@@ -107,6 +110,10 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         self.setup, self.score_dev = setup, score_dev
         self.compiled_view = self._compile() if setup.compiled else None
         self.speed, self.dev_speed = Speed(), Speed()
+        self.in_pieces, self.trains_pieces = is_in_pieces(model), has_trained_pieces(model)
+        if self.in_pieces:
+            model._is_accelerate_prepared = True  # accelerate (1.15) would refuse it, and there is nothing to wrap
+            begin_alike(model)
 
     def _compile(self) -> torch.nn.Module | None:
         reason = compiling_obstacle(self.model, self.args.device, self.accelerator.num_processes)
@@ -124,8 +131,42 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what can be trained on, also of p_tuning, of which peft saves the result alone."""
-        super().save_model(output_dir, _internal_call)
-        save_prompt_encoder(self.model, Path(output_dir or self.args.output_dir))
+        folder = Path(output_dir or self.args.output_dir)
+        if self.trains_pieces:
+            self.model.save_pretrained(folder)  # by all processes, and the first one writes
+        elif self.in_pieces:
+            if self.args.should_save:
+                self._save(str(folder), state_dict=adapter_state(self.model))
+        else:
+            super().save_model(output_dir, _internal_call)
+            save_prompt_encoder(self.model, folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        if self.trains_pieces:
+            load_into_pieces(self.model, Path(resume_from_checkpoint))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if self.trains_pieces:
+            load_into_pieces(self.model, Path(self.state.best_model_checkpoint))
+        else:
+            super()._load_best_model()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.optimizer is None or not self.trains_pieces:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_states(self.optimizer, Path(output_dir))
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or self.optimizer is None or not self.trains_pieces:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_states(self.optimizer, Path(checkpoint))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of LengthGroupedOrder, the last partial one included, each shared out among the processes."""
@@ -166,17 +207,19 @@ class ExtuneTrainer(Trainer):  # type: ignore[misc]
         with self.speed.measure(inputs["rows"] * processes, targets * processes):
             for at, pack in enumerate(packs):
                 is_last = at == len(packs) - 1
-                with nullcontext() if is_last or self.is_deepspeed_enabled else self.accelerator.no_sync(model):
+                with nullcontext() if is_last or self.setup.exchanges_every_pack else self.accelerator.no_sync(model):
                     loss = self.compute_loss(model, pack, num_items_in_batch=num_items_in_batch)
                     if at >= own:  # no row was left for this process, but the others wait for its gradients
                         loss = loss * 0
                     self._backward(loss, ends_batch=is_last)
                 total += loss.detach()
+            if self.in_pieces and self.accelerator.sync_gradients:
+                average_gradients(self.model)
         return total
 
     def _as_many_as_others(self, packs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The packs, under ZeRO filled up to the number of the process with most: gradients meet at every pack then."""
-        if not self.is_deepspeed_enabled:
+        """The packs; filled up to the number of the process with most where processes meet at every pack."""
+        if not self.setup.exchanges_every_pack:
             return packs
         missing = largest(len(packs), self.args.device) - len(packs)
         return packs + [to_device(self.data_collator.spare_pack(), self.args.device)] * missing
@@ -265,7 +308,8 @@ def train_model(
     folder = out / "checkpoints"
     args = build_arguments(setup, folder, len(rows), scored=score_dev is not None)
     share_cores(args.device)
-    model.to(args.device)
+    if not is_in_pieces(model):
+        model.to(args.device)
     collator, memory = plan_batches(model, rows, setup, args)
     trainer = ExtuneTrainer(model, args, rows, collator, setup=setup, score_dev=score_dev)
     checkpoint = last_checkpoint(folder) if resume else None

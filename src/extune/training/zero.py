@@ -1,6 +1,6 @@
-"""DeepSpeed's ZeRO: what the optimizer keeps is divided among the processes of a training.
+"""What the processes of a training divide: by DeepSpeed's ZeRO what the optimizer keeps, by torch's FSDP the weights.
 
-In: the recipe's strategy. Out: its stage, and DeepSpeed's configuration, of which the Trainer fills in what stands as "auto".
+In: the recipe's strategy. Out: numbers, and DeepSpeed's configuration, of which the Trainer fills in what stands as "auto".
 It knows nothing about models and data. DeepSpeed is an extra: nothing here needs it before several processes divide something.
 """
 
@@ -10,36 +10,50 @@ import logging
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import patch_environment
 
 from extune.errors import RecipeError
 from extune.recipe.sections import ParallelSection
+from extune.recipe.strategy import IN_PIECES
 from extune.training.processes import this_process
 
 _LOG = logging.getLogger(__name__)
-_STAGES = {"ddp": 0, "zero1": 1, "zero2": 2}
+_STAGES = {"zero1": 1, "zero2": 2}
 
 
 def zero_stage(section: ParallelSection) -> int:
     """What is divided: 0 nothing, 1 the optimizer's states, 2 the gradients too. One process divides nothing."""
-    return _STAGES[section.strategy] if this_process().count > 1 else 0
+    return _STAGES.get(section.strategy, 0) if this_process().count > 1 else 0
+
+
+def pieces_of(section: ParallelSection) -> int:
+    """Processes that hold a piece of every weight of the base each; 1: each holds the whole."""
+    return this_process().count if section.strategy in IN_PIECES else 1
 
 
 def require_strategy(section: ParallelSection) -> None:
-    """Say that one process trains alone, and raise a RecipeError where several need DeepSpeed and it is absent."""
+    """Say that one process trains alone, and raise a RecipeError where several lack what the strategy needs."""
     if section.strategy == "ddp":
         return
     if this_process().count == 1:
         _LOG.warning(
             "parallel.strategy: %s divides the work of several processes (--nproc); this one does all", section.strategy
         )
-    elif find_spec("deepspeed") is None:
+    elif section.strategy in _STAGES and find_spec("deepspeed") is None:
         raise RecipeError(
             "deepspeed is not installed",
             where=f"parallel.strategy: {section.strategy}",
             expected="the extra `deepspeed` of extune",
             fix='pip install "extune[deepspeed]", or parallel.strategy=ddp, which computes the same and needs more memory',
+        )
+    elif section.strategy in IN_PIECES and torch.backends.mps.is_available():
+        raise RecipeError(
+            "weights are not divided among processes on this machine",
+            where=f"parallel.strategy: {section.strategy}",
+            expected="GPUs of CUDA, or CPUs: torch's FSDP has no exchange for Apple's GPUs",
+            fix="parallel.strategy=ddp",
         )
 
 
