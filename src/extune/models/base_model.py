@@ -151,17 +151,14 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
 
     Raises:
         ModelError: no config, no safetensors, a corrupted file, an unknown architecture, or code of its own.
-        RecipeError: bitsandbytes, which quantises, is not installed.
+        RecipeError: bitsandbytes or compressed-tensors, which the weights need, is not installed.
     """
     require_safetensors(folder)
     kind = getattr(torch, choose_dtype(dtype, device))
+    arguments = loading_arguments(folder, quantization, kind, device)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=kind,
-            use_safetensors=True,
-            local_files_only=True,
-            **loading_arguments(quantization, kind, device),
+            folder, dtype=kind, use_safetensors=True, local_files_only=True, **arguments
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ModelError(
@@ -170,7 +167,7 @@ def load_base(folder: Path, dtype: str, device: str, quantization: Quantization 
             expected="a causal language model whose architecture transformers knows",
             fix="check config.json, and that every safetensors file belongs to this model",
         ) from error
-    return (model.to(device) if quantization is None else keep_gradients(model)).eval()
+    return (keep_gradients(model) if "device_map" in arguments else model.to(device)).eval()
 
 
 def require_safetensors(folder: Path) -> None:
