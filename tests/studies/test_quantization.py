@@ -28,6 +28,7 @@ from extune.recipe.load import dump_recipe, recipe_from_values
 from extune.runs.contract import Contract, write_contract
 from extune.runs.run_dir import RunDir, read_json
 from extune.stages.merge import merge
+from extune.stages.parity import parity
 from extune.studies.quantization import plan_quantization
 
 COMPRESSOR = Path(__file__).resolve().parents[2] / ".venv-compress" / "bin" / "python"
@@ -189,6 +190,13 @@ def test_an_old_merge_is_not_quantised(run: Path) -> None:
     write_json(run / "variants" / "merged" / "manifest.json", {"merged_from": "an earlier training"})
     with pytest.raises(RunError, match="was not merged from these weights"):
         plan_quantization(run, "nf4")
+
+
+def test_parity_names_the_command_that_makes_a_missing_variant(run: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        parity(run, variants=("adapter", "awq"), device="cpu")
+    assert "extune quantize" in caught.value.fix
+    assert "--method awq" in caught.value.fix
 
 
 @pytest.mark.slow
