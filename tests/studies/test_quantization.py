@@ -89,12 +89,12 @@ def test_a_run_with_an_adapter_is_merged_calibrated_rounded_and_compared(
 ) -> None:
     run = Path(shutil.copytree(adapted, tmp_path / "run"))
     python = fake_compressor.install(tmp_path)
-    assert quantize(run, "gptq", "--python", python, "--rows", 4, "--max-drop", 100) == 0
+    assert quantize(run, "int8", "--python", python, "--rows", 4, "--max-drop", 100) == 0
     printed = capsys.readouterr()
     assert "merging first" in printed.err
     assert "calibrated on 4 rows of train" in printed.out
     assert "parity/dev.json" in printed.out
-    variant, merged = RunDir(run / "variants" / "gptq"), RunDir(run / "variants" / "merged")
+    variant, merged = RunDir(run / "variants" / "int8"), RunDir(run / "variants" / "merged")
 
     # The rows are what training sees: prompts with their gold answers, and they lie evenly in the file.
     recipe, contract = variant.recipe(), variant.contract()
@@ -122,8 +122,8 @@ def test_a_run_with_an_adapter_is_merged_calibrated_rounded_and_compared(
 
     report = read_json(run / "parity" / "dev.json")
     assert report["first"]["name"] == "adapter on transformers"
-    assert [one["variant"] for one in report["others"]] == ["gptq"]
-    assert quantize(run, "gptq", "--python", python) == 2
+    assert [one["variant"] for one in report["others"]] == ["int8"]
+    assert quantize(run, "int8", "--python", python) == 2
     assert "exists already" in capsys.readouterr().err
 
 

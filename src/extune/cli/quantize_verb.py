@@ -21,7 +21,10 @@ def quantize(
         typer.Option(help="Interpreter of an environment with llm-compressor, for awq, gptq and int8; by default this one."),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Training rows to calibrate on, prompts with their answers.")] = 128,
-    dtype: Annotated[str | None, typer.Option(help="Of what stays whole and of computing; by default the run's own.")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Of what stays whole and of computing; by default the run's own, 16 bits for awq and gptq."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Compared on this: dev, test, train, or a labelled file.")] = "dev",
     max_drop: Annotated[float, typer.Option(min=0, help="Points of F1 that may be lost; more is exit code 1.")] = 0.5,
     device: Device = None,

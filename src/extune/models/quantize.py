@@ -34,8 +34,20 @@ def quantization_of(section: AdapterSection) -> Quantization | None:
 
 def stored_quantization(folder: Path) -> str | None:
     """How the weights of a model folder are quantised, by the name in its config; None where they are whole."""
+    section = _read_section(folder)
+    return str(section.get("quant_method")) if section else None
+
+
+def holds_4_bits(folder: Path) -> bool:
+    """Whether a folder of compressed-tensors holds layers in 4 bits."""
+    groups = _read_section(folder).get("config_groups", {}).values()
+    return any((group.get("weights") or {}).get("num_bits") == 4 for group in groups)
+
+
+def _read_section(folder: Path) -> dict[str, Any]:
+    """What the config says of quantisation; empty where it says nothing."""
     section = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
-    return str(section.get("quant_method")) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else {}
 
 
 def require_whole(folder: Path, where: str) -> None:

@@ -29,6 +29,7 @@ from extune.runs.run_dir import RunDir
 ROWS = 128
 """Calibration rows: the number of the papers of AWQ and GPTQ."""
 
+_WITH_HALVES = ("awq", "gptq")
 _NF4 = Quantization(type="nf4", double=True)
 _LOADED_BACK = 2  # prompts that the new weights have to answer with finite numbers
 
@@ -111,7 +112,7 @@ def quantize(
         out: the new run.
         tools: from `require_tools`.
         rows: to calibrate on, spread over the training file, or over the dev file where that is not here.
-        dtype: of what stays whole and of the computation; None takes the run's own.
+        dtype: of what stays whole and of the computation; None takes the run's own, for awq and gptq at most 16 bits.
         device: of nf4 and of loading back; None takes the fastest one here. llm-compressor takes the fastest one.
 
     Raises:
@@ -123,7 +124,7 @@ def quantize(
     contract = run.contract()
     _require_model(run, contract)
     require_free(out)
-    kind, chosen = _choose_kind(dtype, contract), choose_device(device)
+    kind, chosen = _choose_kind(dtype, contract, tools.method), choose_device(device)
     tokenizer = load_run_tokenizer(run.path, contract)
     calibration = _calibrate_on(run, contract, tokenizer, rows)
     with atomic_folder(out) as folder:
@@ -168,8 +169,10 @@ def _require_model(run: RunDir, contract: Contract) -> None:
     require_unchanged(run.path, contract)
 
 
-def _choose_kind(dtype: str | None, contract: Contract) -> str:
-    kind = contract.dtype if dtype is None else dtype
+def _choose_kind(dtype: str | None, contract: Contract, method: str) -> str:
+    """The run's own; with 4 bits of compressed-tensors 16-bit numbers, because vLLM has no other kernels for them."""
+    own = "bfloat16" if method in _WITH_HALVES and contract.dtype == "float32" else contract.dtype
+    kind = own if dtype is None else dtype
     if kind not in MOST_DIFFERENCE:
         raise RecipeError(
             f"unknown dtype {kind!r}", where="--dtype", expected="one of " + ", ".join(MOST_DIFFERENCE), fix="--dtype bfloat16"
