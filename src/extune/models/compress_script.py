@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 _GROUP_SIZES = (128, 64, 32)  # what kernels of vLLM take, the usual one first
 _SMOOTHING = 0.8  # of activations before they are rounded to 8 bits, as in llm-compressor's own example
 _WHOLE = ["lm_head"]  # tied to the embeddings in many models, and where an error costs most
+_SHARD = "4GB"  # of one file, as everywhere in extune
 _LIBRARIES = ("llmcompressor", "compressed-tensors", "torch", "transformers")
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     with Path(asked.rows).open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     oneshot(model=model, dataset=load_rows(rows), recipe=build_recipe(asked.method, group_size))
-    model.save_pretrained(asked.out, save_compressed=True)
+    model.save_pretrained(asked.out, save_compressed=True, max_shard_size=_SHARD)
     report = {
         "group_size": None if asked.method == "int8" else group_size,
         "versions": {name: version(name) for name in _LIBRARIES},

@@ -46,7 +46,8 @@ def holds_4_bits(folder: Path) -> bool:
 
 def _read_section(folder: Path) -> dict[str, Any]:
     """What the config says of quantisation; empty where it says nothing."""
-    section = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    section = settings.get("quantization_config") if isinstance(settings, dict) else None
     return section if isinstance(section, dict) else {}
 
 

@@ -17,7 +17,14 @@ from extune.data.splits import find_split, read_split
 from extune.errors import DataError, ModelError, RecipeError, RunError
 from extune.files import atomic_folder, write_json
 from extune.models.base_model import choose_device, load_base
-from extune.models.checkpoint import hash_weights, load_run_tokenizer, load_weights, require_unchanged, save_tokenizer
+from extune.models.checkpoint import (
+    hash_weights,
+    load_run_tokenizer,
+    load_weights,
+    require_unchanged,
+    save_tokenizer,
+    save_weights,
+)
 from extune.models.compress import Compressor, Job, compress, find_compressor
 from extune.models.merge import MOST_DIFFERENCE, last_logits
 from extune.models.quantize import QUANTIZED, require_bitsandbytes, require_compressed_tensors, require_whole
@@ -149,7 +156,7 @@ def _write_weights(model: Path, folder: Path, tools: Tools, calibration: Calibra
     """Write `folder/model` and return what the manifest says of it; `how` is dtype and device."""
     kind, device = how
     if tools.compressor is None:
-        load_base(model, kind, device, _NF4).save_pretrained(folder / "model")
+        save_weights(load_base(model, kind, device, _NF4), folder)
         return {"versions": {"bitsandbytes": installed_version("bitsandbytes")}}
     log = folder.parent / f"{tools.method}.log"
     made = compress(tools.compressor, Job(model, calibration.rows, tools.method, kind), folder / "model", log)
