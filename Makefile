@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-vllm check format clean
+.PHONY: demo test test-all test-vllm test-compress check format clean
 
 demo: .venv/.installed
 	$(BIN)/python -m extune demo
@@ -19,6 +19,10 @@ test-all: .venv/.installed-dev
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -k vllm tests/contract tests/engines/test_vllm_engine.py tests/predicting/test_open_vllm.py \
 		tests/stages/test_parity.py
+
+# What needs llm-compressor, which has an environment of its own (1.5 GB) and is called from extune's.
+test-compress: .venv/.installed-dev .venv-compress/.installed
+	$(BIN)/python -m pytest -k llm_compressor tests/studies/test_quantization.py
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
@@ -51,5 +55,12 @@ format: .venv/.installed-dev
 	.venv-vllm/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+.venv-compress/.installed: requirements-compress.txt
+	$(PYTHON) -m venv .venv-compress
+	.venv-compress/bin/python -m pip install --quiet --upgrade pip
+	.venv-compress/bin/python -m pip install --quiet --no-deps --requirement requirements-compress.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	touch $@
+
 clean:
-	rm -rf .venv .venv-vllm build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm .venv-compress build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from extune.engines.vllm_engine import is_installed
 from extune.errors import ExtuneError, RecipeError, RunError
@@ -125,3 +127,20 @@ def test_items_cannot_be_left_out_without_confidences(tmp_path: Path, contract: 
     with pytest.raises(RunError, match="leaves out items by confidence") as caught:
         find_served(tmp_path, contract.model_copy(update={"min_confidence": 0.1}))
     assert "--engine transformers" in caught.value.fix
+
+
+@pytest.mark.parametrize(("dtype", "bits", "refused"), [("float32", 4, True), ("bfloat16", 4, False), ("float32", 8, False)])
+def test_4_bits_beside_float32_are_refused(dtype: str, bits: int, refused: bool, tmp_path: Path, contract: Contract) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    save_file({"one": torch.ones(1)}, model / "model.safetensors")
+    group = {"targets": ["Linear"], "weights": {"num_bits": bits}}
+    config = {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}}
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    run = contract.model_copy(update={"weights": "model", "dtype": dtype})
+    if not refused:
+        assert find_served(tmp_path, run).model == model
+        return
+    with pytest.raises(RunError, match="4-bit weights") as caught:
+        find_served(tmp_path, run)
+    assert "--dtype bfloat16" in caught.value.fix

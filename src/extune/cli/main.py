@@ -20,6 +20,7 @@ from extune.cli import (
     compare_verb,
     convert_verb,
     parity_verb,
+    quantize_verb,
     recipe_verbs,
     run_verbs,
     study_verbs,
@@ -54,6 +55,7 @@ app.command("compare")(compare_verb.compare)
 app.command("convert")(convert_verb.convert)
 app.command("parity")(parity_verb.parity)
 app.command("merge")(variant_verbs.merge)
+app.command("quantize")(quantize_verb.quantize)
 app.command("export")(variant_verbs.export)
 app.command("import-base")(base_verbs.import_base)
 app.add_typer(recipe_verbs.recipes, name="recipe")

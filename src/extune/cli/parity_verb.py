@@ -41,10 +41,7 @@ def parity(
             device=device,
             progress=progress,
         )
-    _print(report)
-    for compared in report.others:
-        _print_flips(compared)
-    say(f"wrote {report.path}")
+    print_report(report)
     report.require_parity()
     best = max(report.others, key=lambda one: (one.side.engine == "vllm", -one.seconds))
     note(f"next: extune predict {best.side.folder} --engine {best.side.engine} --file IN --out OUT")
@@ -54,7 +51,15 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _print(report: ParityReport) -> None:
+def print_report(report: ParityReport) -> None:
+    """The figures of every side, the clearest flips, and where all of it was written."""
+    _print_figures(report)
+    for compared in report.others:
+        _print_flips(compared)
+    say(f"wrote {report.path}")
+
+
+def _print_figures(report: ParityReport) -> None:
     from extune.evaluation.score import name_figure
 
     figure = name_figure(report.headline)

@@ -155,17 +155,18 @@ def load_base(
 
     Raises:
         ModelError: no config, no safetensors, a corrupted file, an unknown architecture, or code of its own.
-        RecipeError: bitsandbytes, which quantises, is not installed.
+        RecipeError: bitsandbytes or compressed-tensors, which the weights need, is not installed.
     """
     require_safetensors(folder)
     kind = getattr(torch, choose_dtype(dtype, device))
+    arguments = loading_arguments(folder, quantization, kind, device)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=kind,
             use_safetensors=True,
             local_files_only=True,
-            **loading_arguments(quantization, kind, device),
+            **arguments,
             **loading_in_pieces(pieces),
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
@@ -175,7 +176,7 @@ def load_base(
             expected="a causal language model whose architecture transformers knows",
             fix="check config.json, and that every safetensors file belongs to this model",
         ) from error
-    if quantization is not None:
+    if "device_map" in arguments:
         return keep_gradients(model).eval()
     return (model if pieces > 1 else model.to(device)).eval()
 

@@ -14,6 +14,7 @@ from extune.errors import RecipeError
 from extune.models.adapters import add_adapter, continue_adapter
 from extune.models.base_model import load_base
 from extune.models.checkpoint import require_unchanged
+from extune.models.quantize import require_whole
 from extune.recipe.adapters import AdapterSection
 from extune.runs.contract import Contract
 from extune.runs.run_dir import RunDir
@@ -36,7 +37,7 @@ def start_model(
 
     Raises:
         RunError: the earlier run is unfinished or damaged.
-        RecipeError: its base or its method is another one.
+        RecipeError: its base or its method is another one, or its weights are quantised.
     """
     if earlier is None:
         return add_adapter(load_base(base, contract.dtype, device, contract.quantization, pieces), section)
@@ -45,6 +46,7 @@ def start_model(
     _require_same_kind(earlier, before, section)
     require_unchanged(earlier.path, before)
     if section.writes_model:
+        require_whole(earlier.path / "model", _KEY)
         return add_adapter(load_base(earlier.path / "model", contract.dtype, device, pieces=pieces), section)
     model = load_base(base, contract.dtype, device, contract.quantization, pieces)
     return continue_adapter(model, section, earlier.path / "adapter")

