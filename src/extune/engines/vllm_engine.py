@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import shutil
 import sys
@@ -147,8 +148,59 @@ class VllmEngine:
             return []
         asked: list[Any] = [{"prompt_token_ids": list(prompt.ids)} for prompt in prompts]
         params = [self.choose_sampling(index, prompt, options) for index, prompt in enumerate(prompts)]
+        outputs = self._generate(asked, params)
+        return [self._read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+
+    def score_candidates(
+        self, prompts: Sequence[Prompt], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[float, ...]]:
+        """How probable each of several answers to each prompt is: one token is asked for behind every beginning of an answer.
+
+        vLLM tells the log-probabilities of given tokens only for the token that comes next; its prefix cache computes what
+        the beginnings share once, except for the last, incomplete block.
+
+        Args:
+            prompts: their grammars are not looked at.
+            candidates: of each prompt, the ids of its possible answers, stop id included.
+
+        Returns:
+            Of each prompt the natural log-probability of every candidate, in their order, under the model itself.
+
+        Raises:
+            EngineError: as in `complete`.
+        """
+        if not prompts:
+            return []
+        from vllm import SamplingParams
+        from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS
+
+        steps = [list_steps(own, MAX_LOGPROB_TOKEN_IDS) for own in candidates]
+        asked = [
+            {"prompt_token_ids": [*prompt.ids, *beginning]}
+            for prompt, own in zip(prompts, steps, strict=True)
+            for beginning, _ in own
+        ]
+        params = [
+            SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=list(tokens))
+            for own in steps
+            for _, tokens in own
+        ]
+        outputs = iter(self._generate(asked, params))
+        scores = []
+        for own, answers in zip(steps, candidates, strict=True):
+            found = {
+                (beginning, token): place[token].logprob
+                for beginning, tokens in own
+                for place in next(outputs).outputs[0].logprobs
+                for token in tokens
+            }
+            scores.append(tuple(math.fsum(found[tuple(ids[:at]), ids[at]] for at in range(len(ids))) for ids in answers))
+        return scores
+
+    def _generate(self, asked: list[Any], params: list[Any]) -> list[Any]:
+        """One output for each of what is asked; the engine is closed where vLLM has none."""
         try:
-            outputs = self._llm.generate(asked, params, use_tqdm=False, lora_request=self._lora)
+            outputs: list[Any] = self._llm.generate(asked, params, use_tqdm=False, lora_request=self._lora)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -160,7 +212,7 @@ class VllmEngine:
                 expected="an answer to each prompt",
                 fix="read vLLM's own lines above; --engine transformers names the example",
             ) from error
-        return [self._read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+        return outputs
 
     def close(self) -> None:
         """End vLLM's processes and free their memory."""
@@ -202,6 +254,20 @@ class VllmEngine:
             logprobs = tuple(float(place[token].logprob) for token, place in zip(ids, answer.logprobs, strict=True))
         text = decode_completion(self._tokenizer, ids[:-1] if finish == "stop" else ids)
         return Completion(text, finish, len(ids), logprobs, ids)
+
+
+def list_steps(candidates: Sequence[Sequence[int]], most: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """All beginnings of the candidates, shorter ones first, each with at most `most` of the tokens that follow it."""
+    following: dict[tuple[int, ...], dict[int, None]] = {}
+    for ids in candidates:
+        for at, token in enumerate(ids):
+            following.setdefault(tuple(ids[:at]), {})[token] = None
+    steps = [
+        (beginning, tuple(tokens)[start : start + most])
+        for beginning, tokens in following.items()
+        for start in range(0, len(tokens), most)
+    ]
+    return sorted(steps, key=lambda step: len(step[0]))
 
 
 def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, served: Served, folder: str) -> str:
