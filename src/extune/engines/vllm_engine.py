@@ -111,6 +111,7 @@ class VllmEngine:
         require_vllm()
         self._served = served
         self._tokenizer = tokenizer
+        self._speculates = section.speculate_tokens is not None
         self._folder = TemporaryDirectory(prefix="extune-vllm-")
         try:
             self._llm = _start(served, _save_tokenizer(tokenizer, served, self._folder.name), section)
@@ -156,8 +157,8 @@ class VllmEngine:
     ) -> list[tuple[float, ...]]:
         """How probable each of several answers to each prompt is: one token is asked for behind every beginning of an answer.
 
-        vLLM tells the log-probabilities of given tokens only for the token that comes next; its prefix cache computes what
-        the beginnings share once, except for the last, incomplete block.
+        Given tokens have log-probabilities in vLLM only where they may come next. Its prefix cache computes what the beginnings
+        share once, all but the last, incomplete block.
 
         Args:
             prompts: their grammars are not looked at.
@@ -171,31 +172,31 @@ class VllmEngine:
         """
         if not prompts:
             return []
-        from vllm import SamplingParams
         from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS
 
-        steps = [list_steps(own, MAX_LOGPROB_TOKEN_IDS) for own in candidates]
-        asked = [
+        steps = [list_steps(own, 1 if self._speculates else MAX_LOGPROB_TOKEN_IDS) for own in candidates]
+        asked: list[Any] = [
             {"prompt_token_ids": [*prompt.ids, *beginning]}
             for prompt, own in zip(prompts, steps, strict=True)
             for beginning, _ in own
         ]
-        params = [
-            SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=list(tokens))
-            for own in steps
-            for _, tokens in own
-        ]
-        outputs = iter(self._generate(asked, params))
+        outputs = iter(self._generate(asked, [self._ask_for(tokens) for own in steps for _, tokens in own]))
         scores = []
         for own, answers in zip(steps, candidates, strict=True):
-            found = {
-                (beginning, token): place[token].logprob
-                for beginning, tokens in own
-                for place in next(outputs).outputs[0].logprobs
-                for token in tokens
-            }
+            found: dict[tuple[tuple[int, ...], int], float] = {}
+            for beginning, tokens in own:
+                place = next(outputs).outputs[0].logprobs[0]
+                found |= {(beginning, token): place[token].logprob for token in tokens}
             scores.append(tuple(math.fsum(found[tuple(ids[:at]), ids[at]] for at in range(len(ids))) for ids in answers))
         return scores
+
+    def _ask_for(self, tokens: tuple[int, ...]) -> Any:
+        """What vLLM is told where it is to say how probable each token is; the model's own figure, before any mask."""
+        from vllm import SamplingParams
+
+        # where tokens are guessed, vLLM knows only the log-probability of the one that it writes: there it writes this one
+        how = {"allowed_token_ids": list(tokens), "logprobs": 0} if self._speculates else {"logprob_token_ids": list(tokens)}
+        return SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, **how)
 
     def _generate(self, asked: list[Any], params: list[Any]) -> list[Any]:
         """One output for each of what is asked; the engine is closed where vLLM has none."""
