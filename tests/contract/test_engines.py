@@ -7,12 +7,13 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import torch
 from tests.engines.chat_server import answer_with, serving
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extune.domain.example import Example
 from extune.domain.prompt import Prompt
-from extune.engines.engine import DecodingOptions, Engine
+from extune.engines.engine import CandidateScorer, DecodingOptions, Engine
 from extune.engines.openai_engine import OpenAIEngine
 from extune.engines.scripted_engine import ScriptedEngine
 from extune.engines.transformers_engine import TransformersEngine
@@ -132,3 +133,34 @@ def test_random_answers_depend_on_their_seed(engine: Engine, prompts: Sequence[P
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
+
+
+def test_candidates_have_the_probability_that_each_has_alone(
+    engine: Engine, prompts: Sequence[Prompt], base_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    if not isinstance(engine, CandidateScorer):
+        assert engine.name in ("scripted", "openai")  # there is no model to ask
+        return
+    stop = tokenizer.eos_token_id
+    a, b, c = tokenizer.convert_tokens_to_ids(["药", "方", "人"])
+    candidates = [[(a, stop), (a, b, stop), (a, c, b, stop), (b, stop)], [(c, a, stop)], *[[(a, stop), (c, stop)]] * 3]
+    for prompt, own, scores in zip(prompts, candidates, engine.score_candidates(prompts, candidates), strict=True):
+        expected = []
+        for ids in own:
+            with torch.no_grad():
+                logits = base_model(input_ids=torch.tensor([[*prompt.ids, *ids[:-1]]])).logits[0, -len(ids) :]
+            expected.append(float(logits.double().log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum()))
+        assert scores == pytest.approx(expected, abs=1e-4)
+    assert engine.score_candidates([], []) == []
+
+
+def test_more_candidates_than_a_place_can_be_asked_for(
+    engine: Engine, prompts: Sequence[Prompt], base_model: PreTrainedModel
+) -> None:
+    if not isinstance(engine, CandidateScorer):
+        pytest.skip("it scores no candidates")
+    tokens = range(100, 400)
+    (scores,) = engine.score_candidates(prompts[:1], [[(token,) for token in tokens]])
+    with torch.no_grad():
+        logits = base_model(input_ids=torch.tensor([prompts[0].ids])).logits[0, -1]
+    assert scores == pytest.approx(logits.double().log_softmax(-1)[100:400].tolist(), abs=1e-4)

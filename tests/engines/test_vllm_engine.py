@@ -84,6 +84,14 @@ def test_logprobs_are_the_models_own_or_none(both: tuple[TransformersEngine, Vll
         torch.testing.assert_close(torch.tensor(theirs.logprobs), torch.tensor(ours.logprobs), atol=1e-3, rtol=0)
 
 
+def test_candidates_weigh_the_same(
+    both: tuple[TransformersEngine, VllmEngine], prompts: Sequence[Prompt], stops: tuple[int, ...]
+) -> None:
+    candidates = [[(700, 701, 702, *stops), (700, 701, *stops), (703, *stops)]] * len(prompts)
+    ours, theirs = (engine.score_candidates(prompts, candidates) for engine in both)
+    torch.testing.assert_close(torch.tensor(theirs), torch.tensor(ours), atol=1e-3, rtol=0)
+
+
 def test_nothing_of_vllm_is_on_standard_output(
     both: tuple[TransformersEngine, VllmEngine], prompts: Sequence[Prompt], capfd: pytest.CaptureFixture[str]
 ) -> None:

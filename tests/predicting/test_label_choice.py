@@ -20,6 +20,7 @@ from extune.engines.engine import AnswerScorer, DecodingOptions
 from extune.engines.scripted_engine import ScriptedEngine
 from extune.errors import RecipeError
 from extune.predicting.open import build_encoder, build_predictor
+from extune.predicting.parity import collect_answers, find_flips, measure_margins
 from extune.predicting.predictor import Predictor
 from extune.runs.contract import Contract
 from extune.tokens.plain_text import decode_completion, encode_text
@@ -137,6 +138,21 @@ def test_a_text_that_is_dropped_has_no_probabilities(tokenizer: PreTrainedTokeni
     long, fits = asked.predict_many([Example("a", "文" * 200), Example("b", "文")])
     assert [problem.kind for problem in long.problems] == [ProblemKind.TOO_LONG]
     assert (dict(long.probabilities), len(fits.probabilities)) == ({}, len(NAMES))
+
+
+def test_parity_compares_weighed_labels(tokenizer: PreTrainedTokenizerBase, contract: Contract) -> None:
+    def weigh(likeliest: str) -> Weigh:
+        return lambda text, answer: (2.0 if answer == likeliest else 0.0) + (3.0 if answer in text else 0.0)
+
+    examples = [Example("a", "无"), Example("b", "体育")]
+    one, other = (predictor(tokenizer, contract, weigh(name)) for name in ("Economy", "体育新闻"))
+    first, second = collect_answers(one, examples), collect_answers(other, examples)
+    assert [answer.text for answer in first.completions] == ["Economy", "体育"]
+    assert first.predictions == tuple(one.predict_many(examples))
+    (flip,) = find_flips(first, second)
+    assert (flip.example_id, flip.first, flip.second) == ("a", "Economy", "体育新闻")
+    assert flip.margin == pytest.approx(2.0)  # in the eyes of the first
+    assert measure_margins(one.engine, first, second, [flip]) == [flip]
 
 
 def test_unknown_priors_are_refused() -> None:

@@ -91,10 +91,10 @@ class TrieRow:
     prompt: Prompt
     trie: LabelTrie
 
-    def cost(self, vocabulary: int) -> int:
-        """Tokens that the row counts for in a batch."""
+    def cost(self, vocabulary: int, before: int) -> int:
+        """Tokens behind the first `before` ones, or what takes as much memory as so many."""
         nodes = len(self.trie.tokens)
-        return max(len(self.prompt.ids) + nodes, (nodes + 1) * vocabulary // _LOGITS_OF_A_TOKEN)
+        return max(len(self.prompt.ids) - before + nodes, (nodes + 1) * vocabulary // _LOGITS_OF_A_TOKEN)
 
 
 class TrieBatch(NamedTuple):
@@ -206,7 +206,8 @@ def lay_out(
     seen = torch.ones(len(rests), longest + nodes, before + longest + nodes, dtype=torch.bool)
     seen[:, :, before : before + longest] = (places >= 0)[:, None]
     seen[:, :longest, before:].tril_()
-    seen[:, longest:, before + longest :] = torch.stack([_widen(trie, nodes) for trie in tries])
+    widened = {trie: _widen(trie, nodes) for trie in dict.fromkeys(tries)}  # most often all rows have the same
+    seen[:, longest:, before + longest :] = torch.stack([widened[trie] for trie in tries])
     # what fills up the left sees itself: a token that sees nothing computes no number
     seen[:, range(longest), range(before, before + longest)] = True
     mask = seen if added is None else torch.zeros(seen.shape, dtype=added).masked_fill_(~seen, torch.finfo(added).min)
@@ -215,13 +216,12 @@ def lay_out(
 
 def read_scores(logits: torch.Tensor, tries: Sequence[LabelTrie]) -> list[tuple[float, ...]]:
     """Natural log-probability of each candidate of each row, from the logits (B, K, V) of the places."""
-    normalizers = logits.float().logsumexp(dim=-1).cpu()
-    scores = []
-    for row, trie in enumerate(tries):
-        at, ids = trie.edges.to(logits.device).unbind()
-        rest = iter((logits[row, at, ids].float().cpu() - normalizers[row, trie.edges[0]]).tolist())
-        scores.append(tuple(math.fsum(islice(rest, len(path))) for path in trie.paths))
-    return scores
+    normalizers = logits.float().logsumexp(dim=-1)
+    rows = torch.arange(len(tries)).repeat_interleave(torch.tensor([trie.edges.shape[1] for trie in tries]))
+    at, ids = torch.cat([trie.edges for trie in tries], dim=1).to(logits.device)
+    rows = rows.to(logits.device)
+    steps = iter((logits[rows, at, ids].float() - normalizers[rows, at]).tolist())
+    return [tuple(math.fsum(islice(steps, len(path))) for path in trie.paths) for trie in tries]
 
 
 def _widen(trie: LabelTrie, nodes: int) -> torch.Tensor:

@@ -157,3 +157,69 @@ class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not 
     def get_max_length(self) -> int:
         """No maximum."""
         return -1
+
+
+class PrefixMemory:
+    """Keys and values with which the rows of many batches begin: copied when a batch is larger than all before, not for each.
+
+    Wants a model whose layers all attend to all earlier tokens under a given mask.
+
+    Args:
+        prefix: of one row.
+    """
+
+    def __init__(self, prefix: DynamicCache) -> None:
+        self._layers = [_PrefixLayer(layer.keys, layer.values) for layer in prefix.layers]
+
+    def open(self, rows: int, tokens: int) -> Cache:
+        """A cache for one pass over so many rows and tokens behind the prefix; what the pass before added is written over."""
+        for layer in self._layers:
+            layer.expect(rows, tokens)
+        return Cache(layers=list(self._layers))
+
+
+class _PrefixLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not typed for mypy
+    """One layer's keys and values, (B, heads, P + T, head size) or larger."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.keys, self.values = keys, values
+        self.is_initialized = True
+        self._prefix = keys.shape[2]
+
+    def expect(self, rows: int, tokens: int) -> None:
+        """The next update is of so many rows and tokens."""
+        held, _, places, _ = self.keys.shape
+        if held < rows or places < self._prefix + tokens:
+            rows, places = max(held, rows), max(places, self._prefix + tokens)
+            self.keys, self.values = self._widen(self.keys, rows, places), self._widen(self.values, rows, places)
+
+    def _widen(self, held: torch.Tensor, rows: int, places: int) -> torch.Tensor:
+        wide = held.new_empty(rows, held.shape[1], places, held.shape[3])
+        wide[:, :, : self._prefix] = held[:1, :, : self._prefix]
+        return wide
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Nothing: there are keys and values from the beginning."""
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put new ones behind the prefix; both together."""
+        del args, kwargs  # the library's layers take more
+        rows, end = key_states.shape[0], self._prefix + key_states.shape[2]
+        self.keys[:rows, :, self._prefix : end] = key_states
+        self.values[:rows, :, self._prefix : end] = value_states
+        return self.keys[:rows, :, :end], self.values[:rows, :, :end]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Places and offset; nobody asks as long as each pass brings its own mask."""
+        return self._prefix + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Places before the next tokens."""
+        return self._prefix
+
+    def get_max_length(self) -> int:
+        """No maximum."""
+        return -1

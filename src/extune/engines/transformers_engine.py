@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ from extune.engines.drafting import Drafter
 from extune.engines.engine import DecodingOptions
 from extune.engines.grouped_attention import grouped_attention_in
 from extune.engines.label_trie import Question, TrieRow, join_rows, lay_out, plan_rows, read_scores, score_each, trees_hold
-from extune.engines.memory import GrowingMemory, Memory, SlotMemory
+from extune.engines.memory import GrowingMemory, Memory, PrefixMemory, SlotMemory
 from extune.errors import EngineError
 from extune.models.adapters import count_virtual_tokens, fill_cache_with_virtual_tokens
 from extune.tokens.plain_text import decode_completion
@@ -40,6 +41,8 @@ _LOG = logging.getLogger(__name__)
 _SHORTEST_PREFIX = 8
 # Copying the cache to get rid of finished answers pays once this share of the batch is finished.
 _FINISHED_SHARE = 0.25
+# Where labels are weighed on a CPU, what so many tokens leave between two operations stays in a core's cache.
+_CPU_TOKENS = 1024
 
 _Result = TypeVar("_Result")
 
@@ -156,15 +159,17 @@ class TransformersEngine:
     def _score_tries(self, asked: Sequence[Question]) -> list[tuple[float, ...]]:
         """`score_candidates` with a row for every prompt, or several where its candidates are many."""
         rows = plan_rows(asked)
-        prompts = [row.prompt for row in rows]
-        lengths = [row.cost(self._model.config.vocab_size) for row in rows]
+        on_cpu, can_group = self.device.type == "cpu", takes_masks(self._model)
         with _evaluation(self._model), torch.no_grad():
-            prefix, prefix_length = self._share(prompts)
-            scores = self._in_batches(lengths, lambda batch: self._score_batch(batch, rows, prefix, prefix_length))
-        return join_rows(rows, scores, len(asked))
+            prefix, length = self._share([row.prompt for row in rows])
+            memory = None if prefix is None else PrefixMemory(prefix)
+            costs = [row.cost(self._model.config.vocab_size, length if on_cpu else 0) for row in rows]
+            with grouped_attention_in(self._model) if can_group else nullcontext():
+                score = partial(self._score_batch, rows, memory, length)
+                return join_rows(rows, self._in_batches(costs, score, _CPU_TOKENS if on_cpu else None), len(asked))
 
     def _score_batch(
-        self, batch: Sequence[int], rows: Sequence[TrieRow], prefix: DynamicCache | None, prefix_length: int
+        self, rows: Sequence[TrieRow], memory: PrefixMemory | None, prefix_length: int, batch: Sequence[int]
     ) -> dict[int, tuple[float, ...]]:
         """Scores of the candidates of the rows with the numbers in `batch`, in one forward pass."""
         tries = [rows[index].trie for index in batch]
@@ -175,18 +180,21 @@ class TransformersEngine:
             input_ids=laid.ids,
             attention_mask=laid.mask,
             position_ids=laid.positions,
-            past_key_values=self._copy(prefix, len(batch)),
-            use_cache=True,
+            past_key_values=None if memory is None else memory.open(*laid.ids.shape),
+            use_cache=memory is not None,
             logits_to_keep=1 + max(len(trie.tokens) for trie in tries),
         ).logits
         return dict(zip(batch, read_scores(logits, tries), strict=True))
 
-    def _in_batches(self, lengths: Sequence[int], score: Callable[[Sequence[int]], dict[int, _Result]]) -> list[_Result]:
-        """Results in order; the longest come first, as many at once as the budget and the device's memory hold."""
+    def _in_batches(
+        self, lengths: Sequence[int], score: Callable[[Sequence[int]], dict[int, _Result]], most: int | None = None
+    ) -> list[_Result]:
+        """Results in order; the longest come first, as many at once as budgets (`most` too) and the device's memory hold."""
         scores: dict[int, _Result] = {}
         waiting = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
         while waiting:
-            batch = waiting[: 1 if self._one_at_a_time else max(1, self._batch_tokens // lengths[waiting[0]])]
+            budget = min(self._batch_tokens, most or self._batch_tokens)
+            batch = waiting[: 1 if self._one_at_a_time else max(1, budget // lengths[waiting[0]])]
             found = _if_it_fits(score, batch)
             if found is None:
                 self._shrink(len(batch), lengths[batch[0]])

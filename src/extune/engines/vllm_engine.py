@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import shutil
 import sys
@@ -110,6 +111,7 @@ class VllmEngine:
         require_vllm()
         self._served = served
         self._tokenizer = tokenizer
+        self._speculates = section.speculate_tokens is not None
         self._folder = TemporaryDirectory(prefix="extune-vllm-")
         try:
             self._llm = _start(served, _save_tokenizer(tokenizer, served, self._folder.name), section)
@@ -147,8 +149,59 @@ class VllmEngine:
             return []
         asked: list[Any] = [{"prompt_token_ids": list(prompt.ids)} for prompt in prompts]
         params = [self.choose_sampling(index, prompt, options) for index, prompt in enumerate(prompts)]
+        outputs = self._generate(asked, params)
+        return [self._read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+
+    def score_candidates(
+        self, prompts: Sequence[Prompt], candidates: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[float, ...]]:
+        """How probable each of several answers to each prompt is: one token is asked for behind every beginning of an answer.
+
+        Given tokens have log-probabilities in vLLM only where they may come next. Its prefix cache computes what the beginnings
+        share once, all but the last, incomplete block.
+
+        Args:
+            prompts: their grammars are not looked at.
+            candidates: of each prompt, the ids of its possible answers, stop id included.
+
+        Returns:
+            Of each prompt the natural log-probability of every candidate, in their order, under the model itself.
+
+        Raises:
+            EngineError: as in `complete`.
+        """
+        if not prompts:
+            return []
+        from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS
+
+        steps = [list_steps(own, 1 if self._speculates else MAX_LOGPROB_TOKEN_IDS) for own in candidates]
+        asked: list[Any] = [
+            {"prompt_token_ids": [*prompt.ids, *beginning]}
+            for prompt, own in zip(prompts, steps, strict=True)
+            for beginning, _ in own
+        ]
+        outputs = iter(self._generate(asked, [self._ask_for(tokens) for own in steps for _, tokens in own]))
+        scores = []
+        for own, answers in zip(steps, candidates, strict=True):
+            found: dict[tuple[tuple[int, ...], int], float] = {}
+            for beginning, tokens in own:
+                place = next(outputs).outputs[0].logprobs[0]
+                found |= {(beginning, token): place[token].logprob for token in tokens}
+            scores.append(tuple(math.fsum(found[tuple(ids[:at]), ids[at]] for at in range(len(ids))) for ids in answers))
+        return scores
+
+    def _ask_for(self, tokens: tuple[int, ...]) -> Any:
+        """What vLLM is told where it is to say how probable each token is; the model's own figure, before any mask."""
+        from vllm import SamplingParams
+
+        # where tokens are guessed, vLLM knows only the log-probability of the one that it writes: there it writes this one
+        how = {"allowed_token_ids": list(tokens), "logprobs": 0} if self._speculates else {"logprob_token_ids": list(tokens)}
+        return SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, **how)
+
+    def _generate(self, asked: list[Any], params: list[Any]) -> list[Any]:
+        """One output for each of what is asked; the engine is closed where vLLM has none."""
         try:
-            outputs = self._llm.generate(asked, params, use_tqdm=False, lora_request=self._lora)
+            outputs: list[Any] = self._llm.generate(asked, params, use_tqdm=False, lora_request=self._lora)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -160,7 +213,7 @@ class VllmEngine:
                 expected="an answer to each prompt",
                 fix="read vLLM's own lines above; --engine transformers names the example",
             ) from error
-        return [self._read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+        return outputs
 
     def close(self) -> None:
         """End vLLM's processes and free their memory."""
@@ -202,6 +255,20 @@ class VllmEngine:
             logprobs = tuple(float(place[token].logprob) for token, place in zip(ids, answer.logprobs, strict=True))
         text = decode_completion(self._tokenizer, ids[:-1] if finish == "stop" else ids)
         return Completion(text, finish, len(ids), logprobs, ids)
+
+
+def list_steps(candidates: Sequence[Sequence[int]], most: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """All beginnings of the candidates, shorter ones first, each with at most `most` of the tokens that follow it."""
+    following: dict[tuple[int, ...], dict[int, None]] = {}
+    for ids in candidates:
+        for at, token in enumerate(ids):
+            following.setdefault(tuple(ids[:at]), {})[token] = None
+    steps = [
+        (beginning, tuple(tokens)[start : start + most])
+        for beginning, tokens in following.items()
+        for start in range(0, len(tokens), most)
+    ]
+    return sorted(steps, key=lambda step: len(step[0]))
 
 
 def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, served: Served, folder: str) -> str:

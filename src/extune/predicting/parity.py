@@ -5,8 +5,10 @@ In: predictors and examples. Out: what each wrote, the rows that flipped, their 
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from extune.domain.example import Example
@@ -46,7 +48,7 @@ class Flip:
         first, second: what they wrote.
         place: number of the first token that differs, counted from 0; None where token ids are not known.
         margin: log-probability of the first's token there minus that of the second's, both in the eyes of the first and under
-            the grammar; 0 is a tie, None is unknown.
+            the grammar; of weighed labels that of the whole labels; 0 is a tie, None is unknown.
     """
 
     prompt: int
@@ -57,41 +59,23 @@ class Flip:
     margin: float | None = None
 
 
-@dataclass
-class _Recorder:
-    """An engine that also keeps what went through it."""
-
-    engine: Engine
-    prompts: list[Prompt] = field(default_factory=list)
-    completions: list[Completion] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Of the engine."""
-        return self.engine.name
-
-    def complete(self, prompts: Sequence[Prompt], options: DecodingOptions) -> list[Completion]:
-        """The engine's completions."""
-        completions = self.engine.complete(prompts, options)
-        self.prompts += prompts
-        self.completions += completions
-        return completions
-
-
 def collect_answers(
     predictor: Predictor, examples: Sequence[Example], progress: Callable[[int], None] | None = None
 ) -> Answers:
     """Predict all examples, greedily; `progress` is told the rows that were done since it was told last."""
-    recorder = _Recorder(predictor.engine)
-    asked = Predictor(predictor.encoder, recorder, DecodingOptions())
+    asked = Predictor(predictor.encoder, predictor.engine, DecodingOptions())
     started = perf_counter()
+    prompts: list[Prompt] = []
+    completions: list[Completion] = []
     predictions = []
-    for prediction in asked.predict_many(examples, chunk=_CHUNK):
-        predictions.append(prediction)
+    for completed in asked.complete_many(examples, chunk=_CHUNK):
+        prompts += completed.prompts
+        completions += completed.completions
+        predictions.append(asked.read(*completed))
         if progress is not None:
             progress(1)
     seconds = perf_counter() - started
-    return Answers(tuple(recorder.prompts), tuple(recorder.completions), tuple(predictions), seconds)
+    return Answers(tuple(prompts), tuple(completions), tuple(predictions), seconds)
 
 
 def require_same_prompts(first: Answers, second: Answers, names: tuple[str, str]) -> None:
@@ -104,12 +88,12 @@ def require_same_prompts(first: Answers, second: Answers, names: tuple[str, str]
 
 
 def find_flips(first: Answers, second: Answers) -> list[Flip]:
-    """The prompts whose completions differ in text or in how they ended; margins are not known yet."""
+    """The prompts whose completions differ in text or in how they ended; of written ones the margins are not known yet."""
     flips = []
     for number, (prompt, one, other) in enumerate(zip(first.prompts, first.completions, second.completions, strict=True)):
         if (one.text, one.finish) != (other.text, other.finish):
             place = _first_difference(one.token_ids, other.token_ids)
-            flips.append(Flip(number, prompt.example_id, one.text, other.text, place))
+            flips.append(Flip(number, prompt.example_id, one.text, other.text, place, _compare_labels(one, other)))
     return flips
 
 
@@ -128,7 +112,7 @@ def measure_margins(engine: Engine, first: Answers, second: Answers, flips: Sequ
         for flip, one, other in zip(known, *scores, strict=True)
         if one is not None and other is not None
     }
-    return [Flip(flip.prompt, flip.example_id, flip.first, flip.second, flip.place, margins.get(flip.prompt)) for flip in flips]
+    return [replace(flip, margin=margins.get(flip.prompt, flip.margin)) for flip in flips]
 
 
 def release(predictor: Predictor) -> None:
@@ -142,6 +126,15 @@ def _first_difference(first: tuple[int, ...] | None, second: tuple[int, ...] | N
     if first is None or second is None:
         return None
     return next((place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), None)
+
+
+def _compare_labels(first: Completion, second: Completion) -> float | None:
+    """By how much the first holds its label for likelier than the second's (log-probability); None where none were weighed."""
+    weights, others = first.probabilities, second.probabilities
+    if not weights or not others:
+        return None
+    own, other = max(weights, key=weights.__getitem__), max(others, key=others.__getitem__)
+    return math.log(weights[own]) - math.log(max(weights[other], sys.float_info.min))
 
 
 def _differs(names: tuple[str, str], what: str) -> RunError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from extune.data.field_windows import merge_fields
 from extune.data.windows import Window, merge_windows
@@ -27,6 +28,14 @@ from extune.tokens.encode import Encoder
 _CHUNK = 1024
 _WINDOW_SEPARATOR = "\f"
 _Reading = tuple[Annotation, tuple[Problem, ...]]
+
+
+class Completed(NamedTuple):
+    """An example, a prompt for each of its windows (none where it was dropped for its length), and the answer to each."""
+
+    example: Example
+    prompts: tuple[Prompt, ...]
+    completions: tuple[Completion, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,11 @@ class Predictor:
             DataError: a text does not fit and the contract says that this is an error.
             RecipeError: `options.prior` corrects what is not computed here.
         """
+        for example, prompts, completions in self.complete_many(examples, chunk):
+            yield self.read(example, prompts, completions)
+
+    def complete_many(self, examples: Iterable[Example], chunk: int = _CHUNK) -> Iterator[Completed]:
+        """What is asked and answered about every example; arguments, order and errors are those of `predict_many`."""
         stream = iter(examples)
         while batch := list(islice(stream, chunk)):
             prompts = [self.encoder.encode_prompts(example) for example in batch]
@@ -77,16 +91,10 @@ class Predictor:
                 raise RuntimeError(f"engine {self.engine.name} returned {len(completions)} completions, not one per prompt")
             rest = iter(completions)
             for example, group in zip(batch, prompts, strict=True):
-                yield self._read(example, group, list(islice(rest, len(group))))
+                yield Completed(example, tuple(group), tuple(islice(rest, len(group))))
 
-    def _complete(self, asked: Sequence[tuple[Example, Prompt]]) -> list[Completion]:
-        """One completion for each prompt: the likeliest label where labels can be weighed, else what the engine writes."""
-        chooser = choose_labels(self.encoder, self.engine, self.options)
-        if chooser is not None:
-            return chooser.choose(asked)
-        return self.engine.complete([prompt for _, prompt in asked], self.options)
-
-    def _read(self, example: Example, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Prediction:
+    def read(self, example: Example, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Prediction:
+        """What the completions of one example say: parsed, aligned, merged over windows."""
         if not prompts:
             budget = self.encoder.contract.max_input_tokens
             problem = Problem(ProblemKind.TOO_LONG, f"the prompt has more than {budget} tokens")
@@ -101,6 +109,13 @@ class Predictor:
         raw = _WINDOW_SEPARATOR.join(completion.text for completion in completions)
         probabilities = completions[0].probabilities  # classifications have no windows
         return Prediction(example.id, annotation, raw, problems, self.options.to_json(), probabilities, left_out)
+
+    def _complete(self, asked: Sequence[tuple[Example, Prompt]]) -> list[Completion]:
+        """One completion for each prompt: the likeliest label where labels can be weighed, else what the engine writes."""
+        chooser = choose_labels(self.encoder, self.engine, self.options)
+        if chooser is not None:
+            return chooser.choose(asked)
+        return self.engine.complete([prompt for _, prompt in asked], self.options)
 
     def _read_one(self, task: Task, prompt: Prompt, completion: Completion) -> _Reading:
         """What one completion says; where it was cut off or closed early, its whole items are kept."""
