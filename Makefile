@@ -17,7 +17,7 @@ test-all: .venv/.installed-dev
 
 # What needs vLLM, in an environment of its own (3.5 GB); not called by .ci/run, because it takes longer than five minutes.
 test-vllm: .venv-vllm/.installed
-	.venv-vllm/bin/python -m pytest -k vllm tests/contract tests/engines/test_vllm_engine.py tests/predicting/test_open_vllm.py \
+	.venv-vllm/bin/python -m pytest -k vllm tests/contract tests/engines/test_vllm_engine.py tests/engines/test_vllm_server.py tests/predicting/test_open_vllm.py \
 		tests/stages/test_parity.py
 
 # What needs llm-compressor, which has an environment of its own (1.5 GB) and is called from extune's.
