@@ -76,8 +76,9 @@ def test_every_optimizer_learns(optim: str, tmp_path: Path) -> None:
 
 def test_a_missing_extra_names_its_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extune.models.quantize.find_spec", lambda _: None)
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RecipeError, match=r'pip install "extune\[qlora\]"'):
-        loading_arguments(Quantization(type="nf4", double=True), torch.float32, "cpu")
+        loading_arguments(tmp_path, Quantization(type="nf4", double=True), torch.float32, "cpu")
     with pytest.raises(RecipeError, match=r'pip install "extune\[qlora\]"'):
         train_model(adapted(), rows(), setup(optim="paged_adamw_8bit"), tmp_path)
-    assert loading_arguments(None, torch.float32, "cpu") == {}
+    assert loading_arguments(tmp_path, None, torch.float32, "cpu") == {}

@@ -159,8 +159,8 @@ def load_base(
     """
     require_safetensors(folder)
     kind = getattr(torch, choose_dtype(dtype, device))
-    arguments = loading_arguments(folder, quantization, kind, device)
     try:
+        arguments = loading_arguments(folder, quantization, kind, device)
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=kind,
