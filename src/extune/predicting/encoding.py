@@ -18,21 +18,21 @@ from extune.domain.annotation import Extraction
 from extune.domain.example import Example
 from extune.domain.prompt import Prompt
 from extune.domain.task import RecordTask
-from extune.predicting.look_up import TrainingLookup, finder
+from extune.predicting.look_up import TrainingLookup, find_of, finder
 from extune.runs.contract import Contract
-from extune.tokens.encode import AssignGold, EncodedRow, Encoder
+from extune.tokens.encode import AssignGold, EncodedRow, Encoder, Find
 from extune.tokens.token_store import EncodedBatch, Totals, pack_rows
 
 
-def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract, lookup: TrainingLookup | None = None) -> Encoder:
+def build_encoder(tokenizer: PreTrainedTokenizerBase, contract: Contract, find: Find | None = None) -> Encoder:
     """An encoder that can make windows, shorten texts and look up strings.
 
     Args:
         tokenizer: of the base.
         contract: everything else.
-        lookup: for the training rows of a contract with a look-up, the one that its entries are of; None: for other rows.
+        find: looks up strings; for training rows that of their `TrainingLookup`. None: `finder(contract)`.
     """
-    find = finder(contract) if lookup is None else lookup.find
+    find = finder(contract) if find is None else find
     return Encoder(tokenizer, contract, split_windows, _assignment(contract), shorten_middle, find)
 
 
@@ -87,7 +87,7 @@ class BatchEncoder:
 
     def encode(self, examples: Sequence[Example]) -> tuple[list[EncodedRow], Totals]:
         """The rows themselves, and what there is to say of the examples."""
-        encoder = build_encoder(self.tokenizer, self.contract, self.lookup)  # a new one: it remembers what it dropped
+        encoder = build_encoder(self.tokenizer, self.contract, find_of(self.lookup))  # a new one: it remembers what it dropped
         rows = [row for example in examples for row in encoder.encode_rows(example)]
         return rows, Totals(encoder.length_report, count_examples(encoder, examples))
 

@@ -17,7 +17,7 @@ from extune.engines.engine import Engine
 from extune.evaluation.scoring import require_gold
 from extune.models.base_model import EMBEDDED, load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
-from extune.predicting.look_up import TrainingLookup
+from extune.predicting.look_up import TrainingLookup, find_of
 from extune.predicting.open import build_encoder
 from extune.predicting.predictor import Predictor
 from extune.prompts.formats.base import require_representable
@@ -56,7 +56,7 @@ def show_before(
     Raises:
         FormatError: the answer format cannot hold a chosen gold annotation.
     """
-    encoder = build_encoder(tokenizer, contract, lookup)
+    encoder = build_encoder(tokenizer, contract, find_of(lookup))
     turns = []
     for shot in choose_shots(train, count):
         (prompt,) = encoder.encode_prompts(shot)

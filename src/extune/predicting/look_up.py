@@ -59,6 +59,11 @@ def fit_lookup(recipe: Recipe, train: Iterable[Example] | None = None) -> Traini
     return TrainingLookup(fit(examples))
 
 
+def find_of(lookup: TrainingLookup | None) -> Find | None:
+    """How the prompts of training rows look up strings; None where they do not."""
+    return None if lookup is None else lookup.find
+
+
 def finder(contract: Contract) -> Find | None:
     """How prompts of a contract look up strings; None where they do not."""
     if contract.lookup is None:

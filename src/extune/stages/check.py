@@ -17,7 +17,7 @@ from extune.data.checks.tokens import Measured, Outcome
 from extune.domain.example import Example
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
-from extune.predicting.look_up import TrainingLookup, fit_lookup
+from extune.predicting.look_up import TrainingLookup, find_of, finder, fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.runs.contract import Contract
@@ -47,12 +47,13 @@ class _Tokenizing:
     """Lends the encoder that training uses to the data doctor."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, contract: Contract, lookup: TrainingLookup | None) -> None:
-        self._tokenizer, self._contract, self._lookup = tokenizer, contract, lookup
+        self._tokenizer, self._contract = tokenizer, contract
+        self._find_in_train, self._find = find_of(lookup), finder(contract)
 
     def measure(self, example: Example, split: str, /) -> Measured:
         """Encode an example with its answer, as for training."""
         # A new encoder each time: it remembers what it dropped.
-        encoder = build_encoder(self._tokenizer, self._contract, self._lookup if split == "train" else None)
+        encoder = build_encoder(self._tokenizer, self._contract, self._find_in_train if split == "train" else self._find)
         rows = encoder.encode_rows(example)
         lengths = encoder.length_report
         return Measured(

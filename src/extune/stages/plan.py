@@ -16,7 +16,7 @@ from extune.data.splits import name_split, read_split
 from extune.models.base_config import find_config
 from extune.models.base_model import EMBEDDED, load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
-from extune.predicting.look_up import fit_lookup
+from extune.predicting.look_up import find_of, fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import BaseSection, Recipe
 from extune.tokens.encode import EncodedRow
@@ -190,7 +190,7 @@ def _count_epoch(recipe: Recipe, folder: Path | None, processes: int) -> EpochCo
         other = recipe.model_copy(update={"base": BaseSection(model=EMBEDDED), "prompt": small})
         contract = draft_contract(other, base, tokenizer, lookup=lookup)
         contract = contract.model_copy(update={"max_input_tokens": _ANY_LENGTH, "max_answer_tokens": _ANY_LENGTH})
-    encoder = build_encoder(tokenizer, contract, lookup)
+    encoder = build_encoder(tokenizer, contract, find_of(lookup))
     rows = [row for example in examples for row in encoder.encode_rows(example)]
     return _count_rows(recipe, rows, exact, processes) if rows else None
 

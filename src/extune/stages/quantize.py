@@ -28,7 +28,7 @@ from extune.models.checkpoint import (
 from extune.models.compress import Compressor, Job, compress, find_compressor
 from extune.models.merge import MOST_DIFFERENCE, last_logits
 from extune.models.quantize import QUANTIZED, require_bitsandbytes, require_compressed_tensors, require_whole
-from extune.predicting.look_up import fit_lookup
+from extune.predicting.look_up import find_of, fit_lookup
 from extune.predicting.open import build_encoder
 from extune.runs.contract import Contract, Quantization, write_contract
 from extune.runs.manifest import installed_version, now
@@ -194,7 +194,7 @@ def _calibrate_on(run: RunDir, contract: Contract, tokenizer: PreTrainedTokenize
     train = find_split(recipe.data, "train")
     split = "train" if train is not None and train.exists() else "dev"
     examples = read_split(recipe.data, split, recipe.task).examples
-    encoder = build_encoder(tokenizer, contract, fit_lookup(recipe, examples) if split == "train" else None)
+    encoder = build_encoder(tokenizer, contract, find_of(fit_lookup(recipe, examples)) if split == "train" else None)
     chosen = examples if len(examples) <= limit else [examples[number * len(examples) // limit] for number in range(limit)]
     rows = [row.ids for example in chosen for row in encoder.encode_rows(example)][:limit]
     if not rows:

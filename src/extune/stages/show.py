@@ -12,7 +12,7 @@ from extune.domain.example import Example
 from extune.errors import DataError
 from extune.models.base_model import load_tokenizer, resolve_base
 from extune.predicting.draft import draft_contract
-from extune.predicting.look_up import fit_lookup
+from extune.predicting.look_up import find_of, fit_lookup
 from extune.predicting.open import build_encoder
 from extune.recipe.sections import Recipe
 from extune.tokens.plain_text import decode_completion
@@ -53,7 +53,7 @@ def show(recipe: Recipe, *, split: str = "train", row: int | None = None, line: 
     tokenizer = load_tokenizer(base)
     lookup = fit_lookup(recipe)
     contract = draft_contract(recipe, base, tokenizer, lookup=lookup)
-    encoder = build_encoder(tokenizer, contract, lookup if split == "train" else None)
+    encoder = build_encoder(tokenizer, contract, find_of(lookup) if split == "train" else None)
     return tuple(
         ShownRow(
             example_id=example.id,
